@@ -1,0 +1,70 @@
+"""Connections to PostgreSQL: opening them and shaping their URLs. SQL of the domain does not belong here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+
+import psycopg
+
+from fvi_pipeline.platform.errors import PlatformError
+
+
+def connect(database_url: str, *, autocommit: bool = False) -> psycopg.Connection:
+    """Open one connection (psycopg 3) to the warehouse.
+
+    Raises:
+        PlatformError: nothing answers at the address.
+    """
+    try:
+        return psycopg.connect(database_url, autocommit=autocommit, connect_timeout=10)
+    except psycopg.OperationalError as error:
+        raise PlatformError(
+            f"PostgreSQL at {redacted(database_url)} does not answer ({str(error).strip()}). "
+            "Start the embedded server with `fvi up`, or correct FVI_DATABASE_URL."
+        ) from error
+
+
+@contextmanager
+def advisory_lock(connection: psycopg.Connection, name: str) -> Iterator[None]:
+    """Hold the database-wide lock `name` for the block; it is freed by the server if the process dies."""
+    connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [name])
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [name])
+
+
+def with_search_path(database_url: str, schema: str) -> str:
+    """The same database, seen from `schema`: for tools that bring tables of their own (Dagster, MLflow, Optuna, Feast)."""
+    parts = urlsplit(database_url)
+    query = [pair for pair in parse_qsl(parts.query) if pair[0] != "options"]
+    query.append(("options", f"-csearch_path={schema}"))
+    # quote, not quote_plus: libpq reads a plus sign as a plus sign
+    return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
+
+
+def connection_parts(database_url: str) -> dict[str, str]:
+    """Host (a name or a socket folder), port, user, password, database and sslmode of a URL, for tools without URLs."""
+    parts = urlsplit(database_url)
+    query = dict(parse_qsl(parts.query))
+    host = query.get("host") or parts.hostname or "localhost"
+    return {
+        "host": host,
+        "port": str(query.get("port") or parts.port or 5432),
+        "user": unquote(parts.username or "postgres"),
+        "password": unquote(parts.password or ""),
+        "database": unquote(parts.path.lstrip("/")) or "postgres",
+        # a Unix socket cannot speak TLS; a remote server should
+        "sslmode": query.get("sslmode") or ("disable" if host.startswith("/") else "prefer"),
+    }
+
+
+def redacted(url: str) -> str:
+    """The URL with its password masked, for messages and logs."""
+    parts = urlsplit(url)
+    if not parts.password:
+        return url
+    return url.replace(f":{parts.password}@", ":***@", 1)

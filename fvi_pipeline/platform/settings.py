@@ -1,0 +1,78 @@
+"""The one place that reads the environment. No connection is opened here and no server is started here."""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseSettings):
+    """Settings of one installation, read from `FVI_*` and the tools' own variables; frozen once read."""
+
+    model_config = SettingsConfigDict(env_prefix="FVI_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    home: Path = PROJECT_ROOT / ".fvi"
+    """Folder of all state (`FVI_HOME`)."""
+    database_url: str | None = None
+    """PostgreSQL with pgvector (`FVI_DATABASE_URL`); unset: the embedded server."""
+    redis_url: str | None = None
+    """Redis or Valkey (`FVI_REDIS_URL`); unset: the embedded server."""
+    redis_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Port of the embedded Valkey (`FVI_REDIS_PORT`); unset: a free one, kept from start to start."""
+    mlflow_tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
+    """MLflow server or store; unset: schema `mlflow` of the database."""
+    source: str = "auto"
+    """Default landing folder: `auto`, `sample` or a path (`FVI_SOURCE`)."""
+    http_port: Annotated[int, Field(ge=1, le=65535)] = 3000
+    """Port of the scoring service on loopback (`FVI_HTTP_PORT`)."""
+    ui_port: Annotated[int, Field(ge=1, le=65535)] = 3001
+    """Port of the Dagster UI on loopback (`FVI_UI_PORT`)."""
+    seed: int = 20240401
+    """Seed of the simulator, the trials and the model (`FVI_SEED`)."""
+    optuna_trials: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Trials of one training (`FVI_OPTUNA_TRIALS`)."""
+
+    @field_validator("home")
+    @classmethod
+    def _absolute_home(cls, home: Path) -> Path:
+        return home.expanduser().resolve()
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres_scheme(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("FVI_DATABASE_URL must start with postgresql://")
+        return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("redis://", "rediss://")):
+            raise ValueError("FVI_REDIS_URL must start with redis:// or rediss://")
+        return url
+
+    @cached_property
+    def dbt_project_dir(self) -> Path:
+        """The dbt project that belongs to this code."""
+        return PROJECT_ROOT / "dbt_project"
+
+    @cached_property
+    def feature_repo_dir(self) -> Path:
+        """The Feast repository that belongs to this code."""
+        return PROJECT_ROOT / "feature_repo"
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read from the environment once.
+
+    Raises:
+        pydantic.ValidationError: a variable has a value that cannot be used; the message names it.
+    """
+    return Settings()

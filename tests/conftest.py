@@ -1,0 +1,63 @@
+"""Fixtures that several parts share: real servers, a fresh database, landing folders. Helpers of one part stay with it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from fvi_pipeline.platform.bootstrap import bootstrap
+from fvi_pipeline.platform.servers import Servers, running_servers
+from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings
+
+REAL_LANDING = Path(os.environ.get("FVI_REAL_LANDING", PROJECT_ROOT.parent / "shared" / "landing"))
+
+
+def embedded_settings(home: Path) -> Settings:
+    """Settings of a home of its own, whatever a shell exported."""
+    return Settings(home=home, database_url=None, redis_url=None)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Embedded PostgreSQL and Valkey of this test session (one per xdist worker)."""
+    home = tmp_path_factory.mktemp("fvi-home")
+    with running_servers(embedded_settings(home)) as running:
+        yield running
+
+
+@pytest.fixture
+def database_url(servers: Servers) -> Iterator[str]:
+    """A database of its own with every schema and table in place, dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(servers.database_url, autocommit=True) as connection:
+        connection.execute(f'create database "{name}"')
+    url = servers.database_url.replace("/fvi?", f"/{name}?")
+    with psycopg.connect(url) as connection:
+        bootstrap(connection)
+    yield url
+    with psycopg.connect(servers.database_url, autocommit=True) as connection:
+        connection.execute(f'drop database "{name}" with (force)')
+
+
+@pytest.fixture
+def redis_url(servers: Servers) -> Iterator[str]:
+    """The session's Valkey, emptied before and after."""
+    import redis
+
+    with redis.Redis.from_url(servers.redis_url) as client:
+        client.flushall()
+        yield servers.redis_url
+        client.flushall()
+
+
+@pytest.fixture(scope="session")
+def real_landing() -> Path:
+    """The publishers' real files, which are never part of the repository."""
+    if not REAL_LANDING.is_dir():
+        pytest.skip(f"no real files at {REAL_LANDING}; set FVI_REAL_LANDING to run the tests on them")
+    return REAL_LANDING
