@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from fvi_pipeline.platform.bootstrap import bootstrap
+from fvi_pipeline.platform.environment import tool_environment
 from fvi_pipeline.platform.servers import Servers, running_servers
 from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings
+from fvi_pipeline.simulator import SimulatedTruth, small_simulation_config, write_landing_folder
+from tests.commands import clean_environment, run_fvi
 
 REAL_LANDING = Path(os.environ.get("FVI_REAL_LANDING", PROJECT_ROOT.parent / "shared" / "landing"))
 
@@ -61,3 +65,35 @@ def real_landing() -> Path:
     if not REAL_LANDING.is_dir():
         pytest.skip(f"no real files at {REAL_LANDING}; set FVI_REAL_LANDING to run the tests on them")
     return REAL_LANDING
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A home in which the whole pipeline has run once on simulated files."""
+
+    settings: Settings
+    landing: Path
+    truth: SimulatedTruth
+    environment: dict[str, str]
+    first_output: str
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SimulatedTruth]:
+    """A small simulated landing folder, defects included, and the truth behind it. Tests must not change it."""
+    folder = tmp_path_factory.mktemp("landing")
+    return folder, write_landing_folder(folder, small_simulation_config())
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory, simulated: tuple[Path, SimulatedTruth]) -> Iterator[Demo]:
+    """`fvi run` on the simulated files, as a user runs it; its servers stay up for the session."""
+    home = tmp_path_factory.mktemp("demo-home")
+    settings = embedded_settings(home)
+    folder, truth = simulated
+    environment = clean_environment(home)
+    with running_servers(settings) as servers:
+        result = run_fvi(environment, "run", "--source", str(folder))
+        assert result.returncode == 0, result.stdout + result.stderr
+        tools = {**environment, **tool_environment(settings, servers), "PYTHONPATH": str(PROJECT_ROOT)}
+        yield Demo(settings, folder, truth, tools, result.stdout)

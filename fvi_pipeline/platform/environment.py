@@ -15,6 +15,7 @@ from fvi_pipeline.platform.errors import PlatformError
 from fvi_pipeline.platform.servers import Servers
 from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings
 
+_FOLDER_NOTE = "landing_folder"
 _DAGSTER_YAML = """\
 # Written by FVI: Dagster's runs, events and schedules live in schema `dagster` of the same PostgreSQL.
 storage:
@@ -25,6 +26,9 @@ telemetry:
   enabled: false
 run_monitoring:
   enabled: true
+concurrency:
+  runs:
+    max_concurrent_runs: 1  # the runs of one warehouse follow each other
 """
 
 
@@ -38,6 +42,7 @@ def tool_environment(settings: Settings, servers: Servers) -> dict[str, str]:
         "FVI_DATABASE_URL": servers.database_url,
         "FVI_REDIS_URL": servers.redis_url,
         "FVI_HTTP_PORT": str(settings.http_port),
+        "FVI_LANDING_FOLDER": str(watched_folder(settings)),
         # libpq's own names, so that a plain `psql` works too
         "PGHOST": parts["host"],
         "PGPORT": parts["port"],
@@ -81,6 +86,21 @@ def shell_exports(environment: dict[str, str], path_prefix: Path) -> str:
     lines.append(f'export PATH={shlex.quote(str(path_prefix))}:"$PATH"')
     lines.append(f'export PYTHONPATH={shlex.quote(str(PROJECT_ROOT))}"${{PYTHONPATH:+:$PYTHONPATH}}"')
     return "\n".join(lines)
+
+
+def watched_folder(settings: Settings) -> Path:
+    """The landing folder that schedules and the sensor read: the one that the last run used, else the configured one."""
+    note = settings.home / _FOLDER_NOTE
+    if note.exists():
+        return Path(note.read_text().strip())
+    if settings.source in ("auto", "sample"):
+        return settings.home / ("simulated" if settings.source == "sample" else "publishers")
+    return Path(settings.source).expanduser().resolve()
+
+
+def watch_folder(settings: Settings, folder: Path) -> None:
+    """Make `folder` the one that `watched_folder` names from now on."""
+    (settings.home / _FOLDER_NOTE).write_text(f"{folder}\n")
 
 
 def feast_redis_string(redis_url: str) -> str:

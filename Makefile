@@ -1,0 +1,61 @@
+# The one vocabulary of people, hooks and CI. `make help` lists it. Nothing has to be installed or started first
+# but Python 3.11, pip and make.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCE ?= auto
+LOCK := requirements.lock
+READY := $(VENV)/.ready
+
+.PHONY: help demo dev serve test test-slow lint format bench lock clean-state setup
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(READY) ## make .venv with the pinned lock (done by every target that needs it)
+
+$(READY): $(LOCK) pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11 …"; exit 1; }
+	@echo "Installing the pinned packages into $(VENV) (about two minutes, once) …"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r $(LOCK)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --editable .
+	@touch $(READY)
+
+demo: setup ## from publishers' files to served scores: SOURCE=auto|sample|DIR
+	@$(BIN)/fvi run --source "$(SOURCE)"
+
+dev: setup ## the Dagster UI on http://127.0.0.1:3001
+	@$(BIN)/fvi dev
+
+serve: setup ## the HTTP endpoint on http://127.0.0.1:3000
+	@$(BIN)/fvi serve
+
+test: setup ## unit and integration tests against real embedded servers
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup $(ARGS)
+
+test-slow: setup ## the long and chaotic tests too
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: setup ## ruff, formatting, strict types, compose.yaml against its specification
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+
+format: setup ## rewrite the code in the house format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: setup ## time and memory per stage beside the plain script: SOURCE=DIR
+	@$(BIN)/python benchmarks/pipeline_overhead.py --source "$(SOURCE)"
+
+lock: ## write requirements.lock anew from pyproject.toml in a virtual environment of its own
+	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install -qq --disable-pip-version-check ".[pipeline,serve,evidence,embedded,dev]"
+	@.venv-lock/bin/python -m pip freeze --exclude fvi | sed 's/+cpu$$//' | grep -vE '^(nvidia-(cu|nccl|nv)|cuda|triton)' > $(LOCK)
+	@rm -rf .venv-lock
+
+clean-state: ## stop the servers and delete FVI_HOME (default .fvi/)
+	@if [ -x $(BIN)/fvi ]; then $(BIN)/fvi down --force; fi
+	@rm -rf "$${FVI_HOME:-.fvi}"

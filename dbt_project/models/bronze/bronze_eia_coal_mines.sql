@@ -1,0 +1,1 @@
+{{ landed_feed('eia_coal_mines') }}

@@ -1,0 +1,1 @@
+{{ landed_feed('gem_mine_features') }}

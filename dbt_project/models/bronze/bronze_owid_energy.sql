@@ -1,0 +1,1 @@
+{{ landed_feed('owid_energy') }}

@@ -1,0 +1,1 @@
+{{ landed_feed('world_bank_prices') }}

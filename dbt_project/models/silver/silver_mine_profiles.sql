@@ -1,0 +1,188 @@
+{{ config(indexes=[{'columns': ['mine_id'], 'unique': true}]) }}
+{#
+    What is known now about each mine: the newest year of the panel, and the newest release of the tracker. Where several
+    tracker rows are one mine (phases, or two tracker mines with one MSHA ID) the leading row gives the attributes: the
+    open sheet before the closed one, an operating mine before a planned one. Amounts are summed over the rows that share
+    its status; what phases have in common (reserves, area, workforce) is taken once, as the largest value.
+#}
+with
+
+panel as (
+
+    select distinct on (mine_id)
+        mine_id,
+        msha_id,
+        mine_name,
+        mine_state,
+        mine_county,
+        mine_type,
+        mine_status,
+        operating_company,
+        operator_key,
+        as_of_year,
+        production_short_tons,
+        known_at
+    from {{ ref('silver_mine_years') }}
+    where known_until is null
+        and msha_id is not null
+    order by mine_id, as_of_year desc
+
+),
+
+panel_span as (
+
+    select
+        mine_id,
+        min(as_of_year) filter (where production_short_tons > 0) as first_production_year,
+        max(as_of_year) filter (where production_short_tons > 0) as last_production_year
+    from {{ ref('silver_mine_years') }}
+    where known_until is null
+        and msha_id is not null
+    group by mine_id
+
+),
+
+newest_release as (
+
+    select file_id
+    from {{ ref('bronze_gem_coal_mines') }}
+    order by known_at desc, file_id desc
+    limit 1
+
+),
+
+tracker_rows as (
+
+    select
+        crosswalk.mine_id,
+        gem.*,
+        coalesce(gem.status, 'Closed') as tracker_status,
+        -- the closed sheet has both swapped for some mines
+        case when abs(gem.latitude) > 90 then gem.longitude else gem.latitude end as latitude_degrees,
+        case when abs(gem.latitude) > 90 then gem.latitude else gem.longitude end as longitude_degrees,
+        row_number() over (
+            partition by crosswalk.mine_id
+            order by
+                gem.sheet desc,
+                array_position(
+                    array['Operating', 'Mothballed', 'Proposed', 'Shelved', 'Cancelled'], gem.status
+                ) nulls last,
+                gem.row_number
+        ) as lead_rank
+    from {{ ref('bronze_gem_coal_mines') }} as gem
+    inner join newest_release on newest_release.file_id = gem.file_id
+    inner join {{ ref('silver_mine_crosswalk') }} as crosswalk on crosswalk.gem_mine_id = gem.gem_mine_id
+
+),
+
+tracker_amounts as (
+
+    select
+        members.mine_id,
+        array_agg(distinct members.gem_mine_id order by members.gem_mine_id) as gem_mine_ids,
+        count(*)::int as tracker_rows_count,
+        sum(members.capacity_mt_per_year) filter (where members.tracker_status = leading.tracker_status)
+            as capacity_mt_per_year,
+        sum(members.production_mt_per_year) filter (where members.tracker_status = leading.tracker_status)
+            as production_mt_per_year,
+        max(members.production_year) filter (where members.tracker_status = leading.tracker_status)
+            as production_year,
+        sum(members.methane_million_tonnes_per_year) filter (where members.tracker_status = leading.tracker_status)
+            as methane_million_tonnes_per_year,
+        max(members.reserves_mt) as reserves_mt,
+        max(members.resources_mt) as resources_mt,
+        max(members.workforce_size) as workforce_size,
+        max(members.mine_size_km2) as mine_size_km2,
+        max(members.mine_depth_m) as mine_depth_m,
+        min(members.opening_year) as opening_year
+    from tracker_rows as members
+    inner join tracker_rows as leading on leading.mine_id = members.mine_id and leading.lead_rank = 1
+    group by members.mine_id
+
+),
+
+tracker as (
+
+    select
+        tracker_amounts.*,
+        leading.msha_id,
+        leading.country,
+        leading.mine_name,
+        leading.mine_name_local,
+        leading.wiki_url,
+        leading.tracker_status,
+        leading.status_detail,
+        leading.owners,
+        leading.parent_company,
+        {{ company_key("split_part(split_part(leading.parent_company, ';', 1), '[', 1)") }} as parent_key,
+        leading.mine_type,
+        leading.mining_method,
+        leading.coal_type,
+        leading.coal_grade,
+        leading.reserve_to_production_years,
+        leading.closing_year,
+        leading.state_province,
+        leading.region,
+        leading.latitude_degrees,
+        leading.longitude_degrees,
+        leading.known_at
+    from tracker_amounts
+    inner join tracker_rows as leading on leading.mine_id = tracker_amounts.mine_id and leading.lead_rank = 1
+
+)
+
+select
+    mine_id,
+    coalesce(panel.msha_id, tracker.msha_id) as msha_id,
+    tracker.gem_mine_ids,
+    coalesce(panel.mine_name, tracker.mine_name) as mine_name,
+    tracker.mine_name_local,
+    case when panel.mine_id is null then coalesce(aliases.country, tracker.country) else 'United States' end as country,
+    coalesce(panel.mine_state, tracker.state_province) as state_province,
+    panel.mine_county,
+    tracker.region,
+    -- the newest word on it: the tracker's release or the panel's year, whichever became known later
+    case
+        when panel.known_at is null or tracker.known_at > panel.known_at
+            then coalesce(tracker.tracker_status, panel.mine_status)
+        else coalesce(panel.mine_status, tracker.tracker_status)
+    end as mine_status,
+    panel.mine_status as panel_mine_status,
+    tracker.tracker_status,
+    tracker.status_detail as tracker_status_detail,
+    coalesce(panel.mine_type, tracker.mine_type) as mine_type,
+    tracker.mining_method,
+    tracker.coal_type,
+    tracker.coal_grade,
+    panel.operating_company,
+    panel.operator_key,
+    tracker.owners,
+    tracker.parent_company,
+    tracker.parent_key,
+    coalesce(tracker.opening_year, panel_span.first_production_year) as opening_year,
+    tracker.closing_year,
+    tracker.latitude_degrees as latitude,
+    tracker.longitude_degrees as longitude,
+    tracker.wiki_url,
+    tracker.capacity_mt_per_year,
+    tracker.production_mt_per_year,
+    tracker.production_year,
+    tracker.reserves_mt,
+    tracker.resources_mt,
+    tracker.reserve_to_production_years,
+    tracker.workforce_size,
+    tracker.mine_size_km2,
+    tracker.mine_depth_m,
+    tracker.methane_million_tonnes_per_year,
+    tracker.tracker_rows_count,
+    panel.as_of_year as panel_as_of_year,
+    panel.production_short_tons as panel_production_short_tons,
+    panel_span.first_production_year,
+    panel_span.last_production_year,
+    panel.known_at as panel_known_at,
+    tracker.known_at as tracker_known_at,
+    greatest(panel.known_at, tracker.known_at) as known_at
+from panel
+full outer join tracker using (mine_id)
+left join panel_span using (mine_id)
+left join {{ ref('country_aliases') }} as aliases on aliases.published_name = tracker.country

@@ -1,0 +1,89 @@
+"""Dagster resources: addresses and folders, handed to assets. Opening is their only act; no SQL and no logic here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg
+
+from fvi_pipeline.platform.database import connect
+from fvi_pipeline.platform.settings import Settings
+
+
+class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The PostgreSQL that holds every layer."""
+
+    database_url: str
+
+    def connect(self, *, autocommit: bool = False) -> psycopg.Connection:
+        """Open a connection; the caller closes it."""
+        return connect(self.database_url, autocommit=autocommit)
+
+
+class OnlineStore(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The Redis or Valkey that serving reads from."""
+
+    redis_url: str
+
+
+class LandingFolder(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where publishers' files lie."""
+
+    path: str
+
+    @property
+    def folder(self) -> Path:
+        """The folder as a path."""
+        return Path(self.path)
+
+
+class ModelWorkshop(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where models are tuned, kept and registered, and the seed and number of trials."""
+
+    mlflow_tracking_uri: str
+    optuna_storage_url: str
+    home: str
+    seed: int
+    trials: int
+
+    @property
+    def training_folder(self) -> Path:
+        """Where training sets lie as Parquet, one per content."""
+        return self._made("training")
+
+    @property
+    def artifact_folder(self) -> Path:
+        """Where MLflow keeps its artifacts when the store is a database."""
+        return self._made("mlflow")
+
+    def _made(self, name: str) -> Path:
+        folder = Path(self.home) / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def default_resources(settings: Settings) -> Mapping[str, Any]:
+    """Resources of a real run; addresses come from the tools' environment when an asset starts, not at import."""
+    from dagster_dbt import DbtCliResource
+
+    return {
+        "warehouse": Warehouse(database_url=dg.EnvVar("FVI_DATABASE_URL")),
+        "online_store": OnlineStore(redis_url=dg.EnvVar("FVI_REDIS_URL")),
+        "landing_folder": LandingFolder(path=dg.EnvVar("FVI_LANDING_FOLDER")),
+        "model_workshop": ModelWorkshop(
+            mlflow_tracking_uri=dg.EnvVar("MLFLOW_TRACKING_URI"),
+            optuna_storage_url=dg.EnvVar("FVI_OPTUNA_STORAGE_URL"),
+            home=str(settings.home),
+            seed=settings.seed,
+            trials=settings.optuna_trials,
+        ),
+        "dbt": DbtCliResource(
+            project_dir=str(settings.dbt_project_dir),
+            profiles_dir=str(settings.dbt_project_dir),
+            dbt_executable=str(Path(sys.executable).parent / "fvi-dbt"),
+        ),
+    }

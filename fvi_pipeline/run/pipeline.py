@@ -1,0 +1,199 @@
+"""One run: take in what is new, materialise what depends on it, and note that it is done.
+
+Stages are Dagster's; this module chooses which of them have to run, shows progress, and makes a killed run good again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import dagster as dg
+import psycopg
+from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster._core.events.log import EventLogEntry
+
+from fvi_pipeline.definitions import MAIN_JOB, build_defs
+from fvi_pipeline.defs.evidence import FEEDS_OF_DOCUMENTS
+from fvi_pipeline.feeds.ingest import FileResult, new_files
+from fvi_pipeline.platform.database import advisory_lock, connect
+from fvi_pipeline.platform.errors import PlatformError
+from fvi_pipeline.platform.servers import Servers, status
+from fvi_pipeline.platform.settings import Settings
+from fvi_pipeline.run.inputs import changed_feeds, code_digest, input_digests, record_refreshed
+from fvi_pipeline.run.meter import Meter, StageRun
+from fvi_pipeline.run.source import Source
+
+Say = Callable[[str], None]
+_STAGE_TITLES = {
+    "landing": "Files into landing",
+    "documents": "Documents into chunks",
+    "warehouse": "dbt: bronze, silver, gold, marts, and their tests",
+}
+
+
+class RunFailed(RuntimeError):
+    """A stage failed; the message names it, its error and what to do."""
+
+
+@dataclass
+class RunReport:
+    """What a run did: the files it saw for the first time, the feeds that had changed, and its stages."""
+
+    run_id: str | None = None
+    files: list[FileResult] = field(default_factory=list)
+    refreshed: list[str] = field(default_factory=list)
+    stages: list[StageRun] = field(default_factory=list)
+
+
+def run_pipeline(settings: Settings, servers: Servers, source: Source, say: Say) -> RunReport:
+    """Take in what is new in the source and materialise what depends on it; nothing new costs nothing.
+
+    Raises:
+        RunFailed: a stage failed; what was finished before it stays, and the next run goes on from there.
+        PlatformError: another run is under way.
+    """
+    with connect(servers.database_url, autocommit=True) as connection, _only_run(connection):
+        code = code_digest(settings)
+        report = RunReport()
+        unseen = new_files(connection, source.folder)
+        pending = changed_feeds(connection, input_digests(connection, code))
+        if not unseen and not pending:
+            return report
+        server_pids = [server.pid for server in status(settings) if server.pid is not None]
+        with Meter(server_pids) as meter, DagsterInstance.get() as instance:
+            _close_killed_runs(instance)
+            definitions = build_defs(settings=settings)
+            report.run_id = str(uuid.uuid4())
+            if unseen:
+                say(f"{len(unseen)} new file(s) in {source.folder}")
+            before = _last_file_id(connection)
+            _execute(definitions, instance, report.run_id, dg.AssetSelection.groups("landing"), meter, say)
+            report.files = _files_since(connection, before)
+            digests = input_digests(connection, code)
+            report.refreshed = changed_feeds(connection, digests)
+            if not digests:
+                raise RunFailed(_nothing_loaded(source, report.files))
+            if report.refreshed:
+                selection = _downstream_of(report.refreshed)
+                _execute(definitions, instance, str(uuid.uuid4()), selection, meter, say)
+                record_refreshed(connection, digests)
+            report.stages = meter.stages
+            _record_stages(connection, report)
+        return report
+
+
+def _downstream_of(feeds: list[str]) -> dg.AssetSelection:
+    everything = dg.AssetSelection.all() - dg.AssetSelection.groups("landing", "publishers")
+    if set(feeds) <= FEEDS_OF_DOCUMENTS:
+        chunks = dg.AssetSelection.keys(dg.AssetKey(["landing", "document_chunks"]))
+        return chunks.downstream() - dg.AssetSelection.groups("landing")
+    return everything
+
+
+@contextmanager
+def _only_run(connection: psycopg.Connection) -> Iterator[None]:
+    row = connection.execute("select pg_try_advisory_lock(hashtextextended('fvi.run', 0))").fetchone()
+    if row is None or not row[0]:
+        raise PlatformError("Another run is under way in this FVI_HOME. Wait for it, or look at it in the Dagster UI.")
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute("select pg_advisory_unlock(hashtextextended('fvi.run', 0))")
+
+
+def _execute(
+    definitions: dg.Definitions,
+    instance: DagsterInstance,
+    run_id: str,
+    selection: dg.AssetSelection,
+    meter: Meter,
+    say: Say,
+) -> None:
+    job = definitions.resolve_implicit_global_asset_job_def()
+    keys = selection.resolve(definitions.resolve_asset_graph())
+    failures: list[str] = []
+
+    def on_event(entry: EventLogEntry) -> None:
+        event = entry.dagster_event
+        if event is None:
+            return
+        stage = str(event.step_key)
+        if event.event_type == DagsterEventType.STEP_START:
+            meter.begin(stage)
+            say(f"▶ {_STAGE_TITLES.get(stage, stage.replace('_', ' '))} …")
+        elif event.event_type in (DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE):
+            done = meter.end()
+            if done is not None:
+                mark = "✓" if event.event_type == DagsterEventType.STEP_SUCCESS else "✗"
+                say(f"{mark} {stage.replace('_', ' ')}: {done.seconds:.1f} s, {done.peak_memory_megabytes:,.0f} MB")
+            if event.event_type == DagsterEventType.STEP_FAILURE:
+                error = event.step_failure_data.error
+                failures.append(f"{stage}: {error.message.strip() if error else 'no message'}{_cause(error)}")
+
+    instance.add_event_listener(run_id, on_event)
+    result = job.execute_in_process(
+        instance=instance,
+        run_id=run_id,
+        asset_selection=sorted(keys),
+        raise_on_error=False,
+        tags={"fvi/started_by": "fvi run"},
+    )
+    if not result.success:
+        details = "\n".join(failures) or "a blocking check failed"
+        raise RunFailed(
+            f"Stage failed: {details}\nWhat was finished before it is kept. Look at run {run_id} in the Dagster UI "
+            "(`make dev`), then run the same command again."
+        )
+
+
+def _cause(error: object) -> str:
+    cause = getattr(error, "cause", None)
+    return f" ← {cause.message.strip()}" if cause is not None else ""
+
+
+def _close_killed_runs(instance: DagsterInstance) -> None:
+    """We hold the run lock, so a run of ours that still says STARTED was killed."""
+    open_statuses = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.NOT_STARTED]
+    for run in instance.get_runs(RunsFilter(statuses=open_statuses, tags={"fvi/started_by": "fvi run"})):
+        instance.report_run_failed(run, "The process of this run was killed; a later run took over.")
+
+
+def _last_file_id(connection: psycopg.Connection) -> int:
+    row = connection.execute("select coalesce(max(file_id), 0) from landing.files").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _files_since(connection: psycopg.Connection, file_id: int) -> list[FileResult]:
+    rows = connection.execute(
+        "select name, feed, status, reason, rows_read, rows_loaded, rows_quarantined from landing.files "
+        "where file_id > %s order by file_id",
+        [file_id],
+    ).fetchall()
+    return [FileResult(*row) for row in rows]
+
+
+def _nothing_loaded(source: Source, files: list[FileResult]) -> str:
+    reasons = "\n".join(f"  {file.name}: {file.reason}" for file in files if file.status != "loaded")
+    return (
+        f"Nothing could be loaded from {source.folder}. It should hold eia_coal/, gem/, world_bank/, owid/ or documents/"
+        f" with publishers' files.\n{reasons}"
+    )
+
+
+def _record_stages(connection: psycopg.Connection, report: RunReport) -> None:
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.stage_runs (run_id, stage, started_at, seconds, peak_memory_megabytes) "
+            "values (%s, %s, %s, %s, %s) on conflict do nothing",
+            [
+                (report.run_id, stage.stage, stage.started_at, stage.seconds, stage.peak_memory_megabytes)
+                for stage in report.stages
+            ],
+        )
+
+
+__all__ = ["MAIN_JOB", "RunFailed", "RunReport", "run_pipeline"]

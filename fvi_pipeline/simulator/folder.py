@@ -1,0 +1,121 @@
+"""Writing a whole landing folder, and the truth that goes with it.
+
+Only the order of the work belongs here; every publisher's form is in its own module.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from fvi_pipeline.simulator.config import SimulationConfig, SimulationConfigError
+from fvi_pipeline.simulator.defects import plant_files, plant_in_eia, plant_in_gem
+from fvi_pipeline.simulator.documents import write_documents
+from fvi_pipeline.simulator.eia_files import EiaYear, build_years, write_year
+from fvi_pipeline.simulator.gem_files import (
+    CLOSED_SHEET,
+    GEOJSON_NAME,
+    OPEN_SHEET,
+    WORKBOOK_NAME,
+    build_gem,
+    write_gem,
+)
+from fvi_pipeline.simulator.market_files import write_markets
+from fvi_pipeline.simulator.mines import MineAttributes, draw_attributes
+from fvi_pipeline.simulator.oracle import cohort_mask
+from fvi_pipeline.simulator.process import Population, draw_population, logistic
+from fvi_pipeline.simulator.truth import PlantedDefect, SimulatedTruth
+
+MARKER_NAME = "SIMULATED.json"
+_FOLDERS = ("eia_coal", "gem", "world_bank", "owid", "documents")
+
+
+def write_landing_folder(folder: Path, config: SimulationConfig) -> SimulatedTruth:
+    """Write a landing folder in the publishers' forms and return its truth.
+
+    The same config gives the same bytes. The folder is made if it does not exist; an existing one must be
+    empty or carry the marker of an earlier simulation, whose files are then replaced. Raises
+    SimulationConfigError otherwise, so that a simulation never mixes with real files.
+    """
+    _clear(folder)
+    for name in _FOLDERS:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    # The marker comes first: a folder that was left half-written is still known as simulated.
+    marker = {"simulated": True, "seed": config.seed, "config": config.as_record()}
+    (folder / MARKER_NAME).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
+
+    population, mines = draw_population(config), draw_attributes(config)
+    eia, gem = build_years(config, population, mines), build_gem(config, population, mines)
+    defects: list[PlantedDefect] = []
+    if config.defects:
+        defects = [*plant_in_eia(eia), *plant_in_gem(gem), *plant_files(folder, config)]
+    rows = write_markets(folder, config, population)
+    for year in eia:
+        write_year(folder, config, year)
+        rows[year.name, ""] = year.row_count
+    write_gem(folder, gem)
+    rows[WORKBOOK_NAME, OPEN_SHEET] = len(gem.open_rows)
+    rows[WORKBOOK_NAME, CLOSED_SHEET] = len(gem.closed_rows)
+    rows[GEOJSON_NAME, ""] = len(gem.features)
+    rows |= write_documents(folder, config, population, mines)
+    return _truth(folder, config, population, mines, eia, rows, tuple(defects))
+
+
+def simulate_truth(config: SimulationConfig) -> SimulatedTruth:
+    """The truth of a simulation whose files nobody needs: no row counts and no defects, and `folder` is empty."""
+    population, mines = draw_population(config), draw_attributes(config)
+    return _truth(Path(), config, population, mines, build_years(config, population, mines), {}, ())
+
+
+def _clear(folder: Path) -> None:
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not (folder / MARKER_NAME).is_file():
+        raise SimulationConfigError(
+            f"{folder} holds files that no simulation wrote. Name an empty folder: simulated files are never mixed in."
+        )
+    for name in _FOLDERS:
+        for path in sorted((folder / name).glob("*")):
+            path.unlink()
+
+
+def _truth(
+    folder: Path,
+    config: SimulationConfig,
+    population: Population,
+    mines: list[MineAttributes],
+    eia: list[EiaYear],
+    rows: dict[tuple[str, str], int],
+    defects: tuple[PlantedDefect, ...],
+) -> SimulatedTruth:
+    return SimulatedTruth(
+        folder=folder,
+        config=config,
+        population=population,
+        panel=_panel(config, population, mines),
+        mine_ids=tuple(mine.mine_id for mine in mines),
+        rows=rows,
+        production_short_tons_by_year={year.year: sum(row.production for row in year.rows) for year in eia},
+        defects=defects,
+    )
+
+
+def _panel(config: SimulationConfig, population: Population, mines: list[MineAttributes]) -> pl.DataFrame:
+    i, t = np.nonzero(population.producing[:, :-1])
+    return pl.DataFrame(
+        {
+            "mine_id": [mines[k].mine_id for k in i],
+            "msha_id": [mines[k].msha_id for k in i],
+            "as_of_year": (t + config.first_year).astype(np.int32),
+            "production_short_tons": population.production[i, t].astype(np.int64),
+            "average_employees": population.employees[i, t].astype(np.int64),
+            "labor_hours": population.hours[i, t].astype(np.int64),
+            "mine_status": population.status[i, t].tolist(),
+            "mine_type": ["Underground" if population.underground[k] else "Surface" for k in i],
+            "in_cohort": cohort_mask(config, population)[i, t],
+            "closing_probability": logistic(population.log_odds[i, t]),
+        }
+    ).sort("mine_id", "as_of_year")

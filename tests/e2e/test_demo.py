@@ -1,0 +1,145 @@
+"""The newcomer's way: one run on files with defects, then every promise of its output checked from outside."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from fvi_pipeline.platform.database import connect
+from tests.commands import BIN, run_fvi, run_tool
+from tests.conftest import Demo
+from tests.e2e.snapshot import warehouse_snapshot
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+
+@pytest.fixture(scope="module")
+def warehouse(demo: Demo):
+    with connect(demo.environment["FVI_DATABASE_URL"], autocommit=True) as connection:
+        yield connection
+
+
+def test_the_summary_says_what_a_newcomer_asks(demo: Demo) -> None:
+    for words in ("quarantined", "Data quality", "AUC", "Brier", "Most likely", "Least likely", "What to try next"):
+        assert words in demo.first_output
+
+
+def test_every_row_read_is_loaded_or_quarantined(warehouse) -> None:
+    unbalanced = warehouse.execute(
+        "select name from landing.files where rows_read <> rows_loaded + rows_quarantined"
+    ).fetchall()
+    assert unbalanced == []
+
+
+def test_the_defects_that_the_simulator_planted_are_found(demo: Demo, warehouse) -> None:
+    bad_files = dict(warehouse.execute("select name, reason from landing.files where status = 'rejected'").fetchall())
+    quarantined = warehouse.execute("select count(*) from landing.quarantine").fetchone()[0]
+    assert bad_files, "the empty and the foreign file must be recorded"
+    assert all(reason for reason in bad_files.values())
+    assert quarantined > 0
+
+
+def test_a_second_run_is_quick_and_changes_nothing(demo: Demo, warehouse) -> None:
+    before = warehouse_snapshot(warehouse)
+    result = run_fvi(demo.environment, "run", "--source", str(demo.landing))
+    assert result.returncode == 0, result.stderr
+    assert "Nothing new" in result.stdout
+    assert warehouse_snapshot(warehouse) == before
+
+
+def test_scores_never_rise_with_the_horizon_and_lie_in_their_interval(warehouse) -> None:
+    rising, outside, count = warehouse.execute(
+        """
+        select count(*) filter (where fvi_score > before + 1e-9),
+               count(*) filter (where not (0 <= interval_low and interval_low <= fvi_score
+                                           and fvi_score <= interval_high and interval_high <= 100)),
+               count(*)
+        from (select *, lag(fvi_score) over (partition by mine_id, as_of_year order by horizon_years) as before
+              from mart.fvi_scores) as s
+        """
+    ).fetchone()
+    assert count > 0
+    assert (rising, outside) == (0, 0)
+
+
+def test_the_model_comes_near_the_oracle(demo: Demo, warehouse) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    predicted = {
+        row[:3]: row[3:]
+        for row in warehouse.execute(
+            "select mine_id, as_of_year, horizon_years, viability_probability, viable "
+            "from mart.backtest_predictions where horizon_years <= 3"
+        ).fetchall()
+    }
+    oracle = {
+        (mine, year, horizon): probability
+        for mine, year, horizon, probability in demo.truth.oracle.select(
+            "mine_id", "as_of_year", "horizon_years", "viability_probability"
+        ).iter_rows()
+    }
+    shared = sorted(predicted.keys() & oracle.keys())
+    assert len(shared) > 100
+    viable = [bool(predicted[key][1]) for key in shared]
+    model_auc = roc_auc_score(viable, [predicted[key][0] for key in shared])
+    oracle_auc = roc_auc_score(viable, [oracle[key] for key in shared])
+    # 150 mines teach little; the large simulation is held to a closer bound by `make test-slow`
+    assert model_auc > oracle_auc - 0.08, (model_auc, oracle_auc)
+
+
+def test_every_score_belongs_to_the_champion(warehouse) -> None:
+    versions = {str(row[0]) for row in warehouse.execute("select distinct model_version from mart.fvi_scores").fetchall()}
+    champion = warehouse.execute(
+        "select version from ops.promotions where decision = 'promoted' order by promoted_at desc limit 1"
+    ).fetchone()[0]
+    assert versions == {str(champion)}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("dagster", "definitions", "validate", "-w", "workspace.yaml"),
+        ("feast", "feature-views", "list"),
+        ("mlflow", "experiments", "search"),
+        ("bentoml", "list"),
+    ],
+    ids=lambda command: " ".join(command[:3]),
+)
+def test_the_tools_work_in_the_printed_environment(demo: Demo, command: tuple[str, ...]) -> None:
+    result = run_tool(demo.environment, str(BIN / command[0]), *command[1:])
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_source_that_is_not_there_is_one_clear_sentence(demo: Demo) -> None:
+    result = run_fvi(demo.environment, "run", "--source", str(demo.landing / "nowhere"))
+    assert result.returncode == 1
+    assert "does not exist" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_real_and_simulated_facts_are_not_mixed(demo: Demo, tmp_path) -> None:
+    (tmp_path / "eia_coal").mkdir()
+    (tmp_path / "eia_coal" / "coalpublic2019.csv").write_text("Year,MSHA ID\n2019,100\n")
+    result = run_fvi(demo.environment, "run", "--source", str(tmp_path))
+    assert result.returncode == 1
+    assert "never mixed" in result.stderr
+
+
+def test_predict_prints_the_stored_score(demo: Demo, warehouse) -> None:
+    import json
+
+    mine_id, score = warehouse.execute(
+        "select mine_id, fvi_score from mart.fvi_scores where horizon_years = 5 order by mine_id limit 1"
+    ).fetchone()
+    answer = json.loads(run_fvi(demo.environment, "predict", mine_id, "--horizon", "5").stdout)
+    assert math.isclose(answer["fvi_score"], score, abs_tol=1e-9)
+    assert run_fvi(demo.environment, "predict", "msha:0000000").returncode == 1
+
+
+def test_search_finds_passages(demo: Demo) -> None:
+    import json
+
+    result = run_fvi(demo.environment, "search", "mine boundary", "--k", "3", "--json")
+    assert result.returncode == 0, result.stderr
+    assert len(json.loads(result.stdout)["passages"]) == 3
