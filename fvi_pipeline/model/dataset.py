@@ -154,8 +154,7 @@ def split_by_time(dataset: Part, policy: SplitPolicy, train_until_year: int | No
     until = last - policy.test_years if train_until_year is None else train_until_year
     tuning_until = until - policy.validation_years
     validation = dataset.where((pl.col("as_of_year") >= tuning_until) & (pl.col("outcome_year") <= until))
-    stops = validation.keys["mine_id"].map_elements(_stops_boosting, return_dtype=pl.Boolean)
-    stopping_mines = validation.keys.filter(stops)["mine_id"].unique().to_list()
+    stopping_mines = [mine_id for mine_id in validation.keys["mine_id"].unique() if _stops_boosting(mine_id)]
     split = Split(
         train_until_year=until,
         tuning_until_year=tuning_until,

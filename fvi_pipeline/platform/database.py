@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
 import psycopg
 
@@ -19,7 +19,7 @@ def connect(database_url: str, *, autocommit: bool = False) -> psycopg.Connectio
     """
     try:
         return psycopg.connect(database_url, autocommit=autocommit, connect_timeout=10)
-    except psycopg.OperationalError as error:
+    except psycopg.Error as error:
         raise PlatformError(
             f"PostgreSQL at {redacted(database_url)} does not answer ({str(error).strip()}). "
             "Start the embedded server with `fvi up`, or correct FVI_DATABASE_URL."
@@ -40,8 +40,10 @@ def advisory_lock(connection: psycopg.Connection, name: str) -> Iterator[None]:
 def with_search_path(database_url: str, schema: str) -> str:
     """The same database, seen from `schema`: for tools that bring tables of their own (Dagster, MLflow, Optuna, Feast)."""
     parts = urlsplit(database_url)
-    query = [pair for pair in parse_qsl(parts.query) if pair[0] != "options"]
-    query.append(("options", f"-csearch_path={schema}"))
+    pairs = _query(parts.query)
+    # libpq takes the last of several values, so options of the user's stay and this one wins
+    options = [value for name, value in pairs if name == "options"] + [f"-csearch_path={schema}"]
+    query = [pair for pair in pairs if pair[0] != "options"] + [("options", " ".join(options))]
     # quote, not quote_plus: libpq reads a plus sign as a plus sign
     return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
 
@@ -49,14 +51,14 @@ def with_search_path(database_url: str, schema: str) -> str:
 def connection_parts(database_url: str) -> dict[str, str]:
     """Host (a name or a socket folder), port, user, password, database and sslmode of a URL, for tools without URLs."""
     parts = urlsplit(database_url)
-    query = dict(parse_qsl(parts.query))
-    host = query.get("host") or parts.hostname or "localhost"
+    query = dict(_query(parts.query))
+    host = query.get("host") or unquote(parts.hostname or "") or "localhost"
     return {
         "host": host,
-        "port": str(query.get("port") or parts.port or 5432),
-        "user": unquote(parts.username or "postgres"),
-        "password": unquote(parts.password or ""),
-        "database": unquote(parts.path.lstrip("/")) or "postgres",
+        "port": query.get("port") or str(parts.port or 5432),
+        "user": query.get("user") or unquote(parts.username or "postgres"),
+        "password": query.get("password") or unquote(parts.password or ""),
+        "database": query.get("dbname") or unquote(parts.path.lstrip("/")) or "postgres",
         # a Unix socket cannot speak TLS; a remote server should
         "sslmode": query.get("sslmode") or ("disable" if host.startswith("/") else "prefer"),
     }
@@ -65,6 +67,16 @@ def connection_parts(database_url: str) -> dict[str, str]:
 def redacted(url: str) -> str:
     """The URL with its password masked, for messages and logs."""
     parts = urlsplit(url)
-    if not parts.password:
-        return url
-    return url.replace(f":{parts.password}@", ":***@", 1)
+    if parts.password:
+        user, _, address = parts.netloc.rpartition("@")
+        parts = parts._replace(netloc=f"{user.partition(':')[0]}:***@{address}")
+    if any(name == "password" for name, _ in _query(parts.query)):
+        kept = [(name, "***" if name == "password" else value) for name, value in _query(parts.query)]
+        parts = parts._replace(query=urlencode(kept, quote_via=quote, safe="*/"))
+    return urlunsplit(parts)
+
+
+def _query(query: str) -> list[tuple[str, str]]:
+    # not parse_qsl: it reads a plus sign as a space, libpq does not
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    return [(unquote(name), unquote(value)) for name, _, value in pairs]

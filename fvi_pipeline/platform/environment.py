@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from pathlib import Path
@@ -107,21 +108,30 @@ def feast_redis_string(redis_url: str) -> str:
     """The URL in the form of Feast's Redis store: `host:port,db=0,password=…,ssl=true`.
 
     Raises:
-        PlatformError: the password holds a comma, which that form cannot carry.
+        PlatformError: the host is an IPv6 address, which that form cannot carry.
     """
     parts = urlsplit(redis_url)
-    fields = [f"{parts.hostname or 'localhost'}:{parts.port or 6379}", f"db={parts.path.lstrip('/') or '0'}"]
+    host = parts.hostname or "localhost"
+    if ":" in host:
+        raise PlatformError("The host in FVI_REDIS_URL is an IPv6 address, which Feast cannot read. Use a name.")
+    fields = [f"{host}:{parts.port or 6379}", f"db={parts.path.lstrip('/') or '0'}"]
     if parts.username:
-        fields.append(f"username={unquote(parts.username)}")
+        fields.append(f"username={_feast_value(unquote(parts.username))}")
     if parts.password:
-        password = unquote(parts.password)
-        if "," in password:
-            raise PlatformError("The password in FVI_REDIS_URL holds a comma, which Feast cannot read. Choose another.")
-        fields.append(f"password={password}")
+        fields.append(f"password={_feast_value(unquote(parts.password))}")
     if parts.scheme == "rediss":
         fields.append("ssl=true")
     fields.extend(f"{name}={value}" for name, value in parse_qsl(parts.query))
     return ",".join(fields)
+
+
+def _feast_value(text: str) -> str:
+    # Feast cuts at commas and reads each value as JSON if it can: 0123 or true would change on the way
+    try:
+        changed = json.loads(text) != text
+    except ValueError:
+        changed = False
+    return json.dumps(text).replace(",", "\\u002c") if changed or "," in text else text
 
 
 def _dagster_home(home: Path) -> Path:

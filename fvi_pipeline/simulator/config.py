@@ -16,7 +16,7 @@ class SimulationConfigError(ValueError):
 
 @dataclass(frozen=True)
 class SurvivalCoefficients:
-    """Effect on the log odds of closing within a year, per standard deviation of the driver as known in year t.
+    """Effects on the log odds of closing within a year, per standard deviation of the driver known in t.
 
     A negative value keeps a mine open. `frailty_sd` is the standard deviation (on the log odds) of what no
     file shows. `annual_restart_probability` is the chance, per year, that a closed mine produces again.
@@ -70,7 +70,7 @@ class SimulationConfig:
             raise SimulationConfigError(f"mines={self.mines} is too few for a panel: ask for at least 20.")
         if self.last_year - self.first_year < 4:
             raise SimulationConfigError(
-                f"{self.first_year}-{self.last_year} is too short to hold outcomes: ask for at least five years."
+                f"{self.first_year}-{self.last_year} is too short for outcomes: ask for at least five years."
             )
         if not (self.first_year >= 1983 and self.last_year <= 2023):
             raise SimulationConfigError(

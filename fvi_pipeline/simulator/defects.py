@@ -21,7 +21,7 @@ _FOREIGN_TEXT = "station,month,rain_mm\r\nKLEX,2019-01,81\r\nKCRW,2019-01,77\r\n
 
 
 def plant_in_eia(years: list[EiaYear]) -> list[PlantedDefect]:
-    """Add a row cut off in its middle to the second-last year and a row with an unreadable production to the last."""
+    """Add a row cut off in its middle to the second-last year, and one without a number to the last."""
     truncated, unreadable = years[-2], years[-1]
     line = f"{truncated.year},1599991,Cut Off Mine,Kentucky (East),Pi"
     truncated.extra_lines.append(line)

@@ -17,25 +17,25 @@ from fvi_pipeline.simulator.process import Population, stream
 DOCUMENTS = 12
 
 _TOPICS = (
-    "{name} ventilates through two shafts. Monitoring found methane at {a} per cent in the return air, and {operator} "
-    "plans a drainage station that would flare or sell the gas drawn from the {county} County seam.",
-    "Roof conditions slowed development at {name}. {operator} moved a continuous miner to the east panel and expects "
-    "output to recover; the crew of {employees} stays in place.",
-    "{operator} renewed the supply contract of {name} with a power station for {b} years. The price follows an index "
-    "of thermal coal with a floor, which protects the mine when spot prices fall.",
-    "The reclamation bond of {name} was raised by the regulator of {state}. {operator} regraded {c} acres of mined "
-    "land and planted native hardwood; water from the settling ponds meets the permit's limits for selenium and iron.",
-    "Miners at {name} voted on union representation. The contract at issue sets wages, pensions and black lung "
-    "benefits for {employees} workers.",
-    "A geological survey of {name} puts recoverable reserves at {d} million short tons in a seam {e} feet thick. At "
-    "the present rate that is {b} years of mining, if the permit for the western block is granted.",
+    "{name} ventilates through two shafts. Monitoring found methane at {a} per cent in the return air. "
+    "{operator} plans a drainage station that would flare or sell the gas of the {county} County seam.",
+    "Roof conditions slowed development at {name}. {operator} moved a continuous miner to the east panel and "
+    "expects output to recover; the crew of {employees} stays in place.",
+    "{operator} renewed the supply contract of {name} with a power station for {b} years. The price follows "
+    "an index of thermal coal with a floor, which protects the mine when spot prices fall.",
+    "The reclamation bond of {name} was raised by the regulator of {state}. {operator} regraded {c} acres "
+    "of mined land and planted hardwood; water from the settling ponds meets the permit's limits for iron.",
+    "Miners at {name} voted on union representation. The contract at issue sets wages, pensions and "
+    "black lung benefits for {employees} workers.",
+    "A geological survey of {name} puts recoverable reserves at {d} million short tons in a seam {e} feet "
+    "thick. At the present rate that is {b} years of mining, if the permit for the western block is granted.",
 )
 
 
 def write_documents(
     folder: Path, config: SimulationConfig, population: Population, mines: list[MineAttributes]
 ) -> dict[tuple[str, str], int]:
-    """Write the documents; returns one row per document. They are about mines producing in the panel's last year."""
+    """Write documents on the largest mines producing in the last year; returns one row per document."""
     rng = stream(config, "documents")
     last = len(config.years) - 1
     producing = np.nonzero(population.producing[:, last])[0]
@@ -60,8 +60,9 @@ def write_documents(
         markdown = k % 3 != 2
         heading = f"{'# ' if markdown else ''}{mine.name}, {mine.county} County, {STATES[mine.state][2]}"
         text = (
-            f"{heading}\n\nMSHA ID {mine.msha_id}. Operator: {mine.operator}. Simulated document.\n\n"
-            f"In {config.last_year} the mine produced {production:,} short tons with {facts['employees']} employees.\n\n"
+            f"{heading}\n\nMSHA ID {mine.msha_id}. Simulated document. Operator: {mine.operator}\n\n"
+            f"In {config.last_year} the mine produced {production:,} short tons "
+            f"with {facts['employees']} employees.\n\n"
             f"{first}\n\n{second}\n"
         )
         name = (

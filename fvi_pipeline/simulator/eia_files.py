@@ -78,14 +78,14 @@ def header(year: int) -> list[str]:
 
 
 def cp1252_years(config: SimulationConfig) -> tuple[int, int]:
-    """The two years whose files are not UTF-8; the first of them still begins with the UTF-8 byte-order mark."""
+    """The two years whose files are not UTF-8; the first still begins with the UTF-8 byte-order mark."""
     return config.first_year + 2, config.first_year + 4
 
 
 def build_years(
     config: SimulationConfig, population: Population, mines: list[MineAttributes]
 ) -> list[EiaYear]:
-    """The rows of every year of the panel, in the publisher's order (state, county, id; refuse recovery last)."""
+    """The rows of every year, in the publisher's order (state, county, id; refuse recovery last)."""
     rng = stream(config, "eia")
     built = []
     for t, year in enumerate(config.years):
@@ -174,7 +174,7 @@ def _row(
 
 
 def _rows_of_producer(population: Population, mine: MineAttributes, i: int, t: int) -> list[EiaRow]:
-    """One row, or two that add up to the mine: a second mine type, or a preparation plant that produces nothing."""
+    """One row, or two that add up to the mine: a second mine type, or a plant that produces nothing."""
     production, employees, hours = (
         int(values[i, t]) for values in (population.production, population.employees, population.hours)
     )
@@ -204,7 +204,7 @@ def _rows_of_producer(population: Population, mine: MineAttributes, i: int, t: i
 
 
 def _row_without_id(rng: np.random.Generator, k: int) -> EiaRow:
-    """A small producer that the publisher lists without an MSHA id; it is in no panel, but counts in the totals."""
+    """A small producer listed without an MSHA id: it is in no panel, but counts in the totals."""
     operator, address = draw_operator(rng)
     state = (2 * k) % (len(STATES) - 1)
     return EiaRow(

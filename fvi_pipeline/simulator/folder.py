@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -37,14 +38,14 @@ def write_landing_folder(folder: Path, config: SimulationConfig) -> SimulatedTru
     """Write a landing folder in the publishers' forms and return its truth.
 
     The same config gives the same bytes. The folder is made if it does not exist; an existing one must be
-    empty or carry the marker of an earlier simulation, whose files are then replaced. Raises
-    SimulationConfigError otherwise, so that a simulation never mixes with real files.
+    empty or hold the same simulation, which is written again. Raises SimulationConfigError otherwise: a
+    simulation never mixes with other files, and never removes any.
     """
-    _clear(folder)
+    marker = json.loads(json.dumps({"simulated": True, "seed": config.seed, "config": config.as_record()}))
+    _refuse_other_content(folder, marker)
     for name in _FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
     # The marker comes first: a folder that was left half-written is still known as simulated.
-    marker = {"simulated": True, "seed": config.seed, "config": config.as_record()}
     (folder / MARKER_NAME).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
 
     population, mines = draw_population(config), draw_attributes(config)
@@ -65,21 +66,23 @@ def write_landing_folder(folder: Path, config: SimulationConfig) -> SimulatedTru
 
 
 def simulate_truth(config: SimulationConfig) -> SimulatedTruth:
-    """The truth of a simulation whose files nobody needs: no row counts and no defects, and `folder` is empty."""
+    """The truth of a simulation whose files nobody needs: no row counts, no defects, no folder."""
     population, mines = draw_population(config), draw_attributes(config)
     return _truth(Path(), config, population, mines, build_years(config, population, mines), {}, ())
 
 
-def _clear(folder: Path) -> None:
+def _refuse_other_content(folder: Path, marker: dict[str, Any]) -> None:
     if not folder.exists() or not any(folder.iterdir()):
         return
-    if not (folder / MARKER_NAME).is_file():
+    path = folder / MARKER_NAME
+    if not path.is_file():
         raise SimulationConfigError(
-            f"{folder} holds files that no simulation wrote. Name an empty folder: simulated files are never mixed in."
+            f"{folder} holds files that no simulation wrote. Name an empty folder: nothing is mixed in."
         )
-    for name in _FOLDERS:
-        for path in sorted((folder / name).glob("*")):
-            path.unlink()
+    if json.loads(path.read_text(encoding="utf-8")) != marker:
+        raise SimulationConfigError(
+            f"{folder} holds a simulation of other settings. Name an empty folder, or remove that one."
+        )
 
 
 def _truth(

@@ -105,9 +105,9 @@ CLOSED_COLUMNS = (
 )
 _ABOUT = (
     "Global Coal Mine Tracker - April 2024",
-    "SIMULATED CONTENT in the form of Global Energy Monitor's April 2024 release. No row describes a real mine.",
+    "SIMULATED CONTENT in the form of Global Energy Monitor's April 2024 release. No row is a real mine.",
     "Notes",
-    "1. Operating coal mines producing 1 million tonnes per annum and more, with smaller mines included at discretion",
+    "1. Operating coal mines producing 1 million tonnes per annum and more, smaller mines at discretion",
     '2. A separate sheet documents closed mines ("Global Coal Mine Tracker (Closed Mines)" sheet)',
 )
 # country, region, subregion, middle (latitude, longitude)
@@ -136,7 +136,7 @@ class GemRows:
 
 
 def build_gem(config: SimulationConfig, population: Population, mines: list[MineAttributes]) -> GemRows:
-    """Rows for the U.S. mines still open at the panel's end, those that closed since 2010, and foreign mines."""
+    """Rows for U.S. mines open at the panel's end, U.S. mines closed since 2010, and foreign mines."""
     rng = stream(config, "gem")
     open_rows = [_foreign_row(rng, f"M{k + 1:04d}", opened=True) for k in range(config.foreign_mines)]
     closed_rows = [
@@ -320,13 +320,13 @@ def _features(rng: np.random.Generator, rows: list[GemRow]) -> list[dict[str, An
         ]
         area = round(size * size * 111 * 111, 1)
         boundary_notes = (
-            f"The boundary of {row['Mine Name']} was drawn from the mine plan in the operator's annual report, page "
-            f"{rng.integers(4, 60)}. The area of the boundary is {area} sq km. {row['Owners']} holds the lease. "
+            f"The boundary of {row['Mine Name']} was drawn from the mine plan in the annual report, "
+            f"page {rng.integers(4, 60)}. The area is {area} sq km. {row['Owners']} holds the lease. "
             "Leases to the north belong to a neighbouring mine.\n\nGeometries were simplified to 10 m."
         )
         shaft_notes = (
-            f"Visually identified using satellite imagery. Reported ventilation air methane of {row['Mine Name']} was "
-            f"{round(float(rng.uniform(0.05, 0.9)), 2)} per cent; the drainage station flares about a third of the gas."
+            f"Visually identified using satellite imagery. Ventilation air methane of {row['Mine Name']} "
+            f"was {rng.uniform(0.05, 0.9):.2f} per cent; the drainage station flares a third of the gas."
         )
         kind = "underground" if row["Mine Type"] == "Underground" else "surface"
         for suffix, category, subcategory, notes, description, geometry in (

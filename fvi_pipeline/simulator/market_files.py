@@ -74,7 +74,8 @@ _CO2_COLUMNS = (
 _COUNTRIES = (
     ("AUS", "Australia", 250, 60, 25), ("CHN", "China", 6000, 68, 1400), ("COL", "Colombia", 75, 10, 49),
     ("IND", "India", 1400, 72, 1340), ("IDN", "Indonesia", 250, 58, 265), ("POL", "Poland", 165, 77, 38),
-    ("ZAF", "South Africa", 240, 86, 57), ("TUR", "Turkey", 290, 35, 82), ("USA", "United States", 4200, 38, 325),
+    ("ZAF", "South Africa", 240, 86, 57), ("TUR", "Turkey", 290, 35, 82),
+    ("USA", "United States", 4200, 38, 325),
     ("OWID_WRL", "World", 26000, 38, 7600), ("", "Africa", 830, 30, 1280),
 )  # fmt: skip
 
@@ -100,7 +101,7 @@ def _annual(
     reversion: float,
     shock: float,
 ) -> dict[int, float]:
-    """Annual mean prices for every year of the workbook; those from the year before the panel on are the process's."""
+    """Annual mean prices of every year of the workbook; those of the panel are the process's."""
     first_known = config.first_year - 1
     logs = {first_known + t: float(v) for t, v in enumerate(known)}
     for year in range(first_known - 1, FIRST_PRICE_YEAR - 1, -1):

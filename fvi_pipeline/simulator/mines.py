@@ -1,4 +1,4 @@
-"""What a simulated mine is called, where it lies and who operates it: attributes that never touch its survival.
+"""What a simulated mine is called, where it lies and who operates it: nothing that touches its survival.
 
 Only the drawing of such attributes belongs here. They are drawn from a stream of their own, independent of
 the process, which is what makes them noise.

@@ -63,7 +63,7 @@ def oracle_frame(config: SimulationConfig, population: Population, mine_ids: lis
 
 
 def _frailty_posterior(config: SimulationConfig, population: Population) -> tuple[Array, Array]:
-    """Frailty nodes, and their weights (mines, years, nodes) given each mine's closings and survivals before t."""
+    """Frailty nodes, and their weights (mines, years, nodes) given what each mine did before t."""
     if config.survival.frailty_sd == 0:
         return np.zeros(1), np.ones((*population.log_odds.shape, 1))
     nodes, prior = hermegauss(5)

@@ -45,7 +45,7 @@ class MineState:
     underground: Array
 
     def measures(self) -> tuple[Array, Array, Array]:
-        """Production (short tons), average employees and labor hours, rounded as the publisher writes them."""
+        """Production (short tons), average employees and labor hours, rounded as they are written."""
         production = np.maximum(np.rint(np.exp(self.log_production)), 100.0)
         hours = np.maximum(np.rint(production / np.exp(self.log_productivity)), 10.0)
         employees = np.maximum(np.rint(hours / (FULL_YEAR_HOURS * np.exp(self.log_hours_per_worker))), 1.0)
@@ -113,9 +113,10 @@ def logistic(log_odds: Array) -> Array:
 
 @dataclass(frozen=True)
 class Population:
-    """Everything drawn, mine by year. `producing` has one column more than the others: the year after the panel.
+    """Everything drawn, mine by year; `producing` has one column more, the year after the panel.
 
-    Shapes: (mines,) for `underground` and `entry`; (years,) for prices; (mines, years) for the rest. Values
+    Shapes: (mines,) for `underground` and `entry`; (years + 1,) for prices, which begin a
+    year early; (mines, years) for the rest. Values
     of years in which a mine does not produce are meaningless and must be masked by `producing`.
     """
 
@@ -133,13 +134,13 @@ class Population:
 
     @property
     def coal_price_change(self) -> Array:
-        """Change of the log annual mean coal price into each year; the price of the year before the panel is known."""
+        """Change of the log annual mean coal price into each year of the panel; shape (years,)."""
         change: Array = np.diff(self.log_coal_price)
         return change
 
 
 def stream(config: SimulationConfig, name: str) -> np.random.Generator:
-    """An independent generator for one named purpose, so that a change in one file leaves the others as they were."""
+    """An independent generator for one purpose, so that a change in one file leaves the others alone."""
     return np.random.default_rng([config.seed, *name.encode()])
 
 
@@ -237,7 +238,7 @@ def _replace_where(mask: Array, new: MineState, old: MineState) -> MineState:
 
 
 def _draw_statuses(config: SimulationConfig, producing: Array) -> Array:
-    """Status of every mine and year as the publisher writes it; only rows of producing mines are meaningful."""
+    """Status of every mine and year as it is written; meaningful for producing mines only."""
     rng = stream(config, "status")
     mines, years = producing.shape[0], producing.shape[1] - 1
     open_next = producing[:, 1:]

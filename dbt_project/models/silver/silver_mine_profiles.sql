@@ -81,13 +81,13 @@ tracker_amounts as (
         members.mine_id,
         array_agg(distinct members.gem_mine_id order by members.gem_mine_id) as gem_mine_ids,
         count(*)::int as tracker_rows_count,
-        sum(members.capacity_mt_per_year) filter (where members.tracker_status = leading.tracker_status)
+        sum(members.capacity_mt_per_year) filter (where members.tracker_status = lead_row.tracker_status)
             as capacity_mt_per_year,
-        sum(members.production_mt_per_year) filter (where members.tracker_status = leading.tracker_status)
+        sum(members.production_mt_per_year) filter (where members.tracker_status = lead_row.tracker_status)
             as production_mt_per_year,
-        max(members.production_year) filter (where members.tracker_status = leading.tracker_status)
+        max(members.production_year) filter (where members.tracker_status = lead_row.tracker_status)
             as production_year,
-        sum(members.methane_million_tonnes_per_year) filter (where members.tracker_status = leading.tracker_status)
+        sum(members.methane_million_tonnes_per_year) filter (where members.tracker_status = lead_row.tracker_status)
             as methane_million_tonnes_per_year,
         max(members.reserves_mt) as reserves_mt,
         max(members.resources_mt) as resources_mt,
@@ -96,7 +96,7 @@ tracker_amounts as (
         max(members.mine_depth_m) as mine_depth_m,
         min(members.opening_year) as opening_year
     from tracker_rows as members
-    inner join tracker_rows as leading on leading.mine_id = members.mine_id and leading.lead_rank = 1
+    inner join tracker_rows as lead_row on lead_row.mine_id = members.mine_id and lead_row.lead_rank = 1
     group by members.mine_id
 
 ),
@@ -105,29 +105,29 @@ tracker as (
 
     select
         tracker_amounts.*,
-        leading.msha_id,
-        leading.country,
-        leading.mine_name,
-        leading.mine_name_local,
-        leading.wiki_url,
-        leading.tracker_status,
-        leading.status_detail,
-        leading.owners,
-        leading.parent_company,
-        {{ company_key("split_part(split_part(leading.parent_company, ';', 1), '[', 1)") }} as parent_key,
-        leading.mine_type,
-        leading.mining_method,
-        leading.coal_type,
-        leading.coal_grade,
-        leading.reserve_to_production_years,
-        leading.closing_year,
-        leading.state_province,
-        leading.region,
-        leading.latitude_degrees,
-        leading.longitude_degrees,
-        leading.known_at
+        lead_row.msha_id,
+        lead_row.country,
+        lead_row.mine_name,
+        lead_row.mine_name_local,
+        lead_row.wiki_url,
+        lead_row.tracker_status,
+        lead_row.status_detail,
+        lead_row.owners,
+        lead_row.parent_company,
+        {{ company_key("split_part(split_part(lead_row.parent_company, ';', 1), '[', 1)") }} as parent_key,
+        lead_row.mine_type,
+        lead_row.mining_method,
+        lead_row.coal_type,
+        lead_row.coal_grade,
+        lead_row.reserve_to_production_years,
+        lead_row.closing_year,
+        lead_row.state_province,
+        lead_row.region,
+        lead_row.latitude_degrees,
+        lead_row.longitude_degrees,
+        lead_row.known_at
     from tracker_amounts
-    inner join tracker_rows as leading on leading.mine_id = tracker_amounts.mine_id and leading.lead_rank = 1
+    inner join tracker_rows as lead_row on lead_row.mine_id = tracker_amounts.mine_id and lead_row.lead_rank = 1
 
 )
 

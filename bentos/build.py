@@ -1,0 +1,121 @@
+"""Building the Bento of a champion: its files into the Bento model store, the code around them, a tag.
+
+What is in a Bento is said in bentofile.yaml. Which model is champion belongs in the pipeline.
+"""
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from fvi_pipeline.model.scoring import BOOSTER_FILE, METADATA_FILE, MODEL_NAME, ONNX_FILE
+from fvi_pipeline.platform.settings import PROJECT_ROOT
+
+BENTO_NAME = "fvi"
+BENTOFILE = PROJECT_ROOT / "bentos" / "bentofile.yaml"
+_DIGEST_LENGTH = 12
+# BentoML copies into its store file by file; this one, of ours, is the last.
+_COMPLETE = ".fvi-complete"
+_NOT_IN_A_TAG = re.compile(r"[^a-z0-9._-]+")
+
+
+class BentoBuildError(RuntimeError):
+    """The Bento cannot be built; the message says what is missing."""
+
+
+def build_bento(model_folder: Path, model_version: str) -> str:
+    """Put the model of a folder into the Bento model store, build the Bento, and return its tag.
+
+    The folder is one that ModelFiles.write made; `model_version` is its registered version. The tag is
+    fvi:VERSION-HASH, the hash being of code and model: the same inputs give the same tag and build
+    nothing. In either case `fvi:latest` names it afterwards, also after a rollback. BENTOML_HOME decides
+    where the stores are. Raises BentoBuildError.
+    """
+    from bentoml.bentos import build_bentofile
+
+    missing = [name for name in (ONNX_FILE, BOOSTER_FILE, METADATA_FILE) if not (model_folder / name).is_file()]
+    if missing:
+        raise BentoBuildError(f"{model_folder} lacks {', '.join(missing)}: train and register a model first.")
+    model_digest = _digest([model_folder / name for name in (ONNX_FILE, BOOSTER_FILE, METADATA_FILE)], model_folder)
+    version = _NOT_IN_A_TAG.sub("-", model_version.lower())
+    model_tag = f"{MODEL_NAME}:{version}-{model_digest[:_DIGEST_LENGTH]}"
+    _store_model(model_tag, model_folder, model_version)
+    code_digest = _digest(bento_files(), PROJECT_ROOT)
+    digest = hashlib.sha256(f"{model_tag} {model_digest} {code_digest}".encode()).hexdigest()
+    bento_version = f"{version}-{digest[:_DIGEST_LENGTH]}"
+    tag = f"{BENTO_NAME}:{bento_version}"
+    store = _bento_store()
+    if not _is_complete(store, tag):
+        build_bentofile(str(BENTOFILE), version=bento_version, build_ctx=str(PROJECT_ROOT))
+        _mark_complete(store, tag)
+    _make_latest(store, tag)
+    return tag
+
+
+def bento_files() -> list[Path]:
+    """Return the files of the project that go into a Bento, and bentofile.yaml, in order."""
+    from bentoml._internal.bento.build_config import BentoBuildConfig
+
+    patterns = BentoBuildConfig.from_file(str(BENTOFILE)).include or []
+    files = {path for pattern in patterns for path in PROJECT_ROOT.glob(pattern) if path.is_file()}
+    return sorted({*files, BENTOFILE})
+
+
+def _digest(paths: list[Path], root: Path) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _store_model(tag: str, folder: Path, version: str) -> None:
+    import bentoml
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    store = BentoMLContainer.model_store.get()
+    if not _is_complete(store, tag):
+        with bentoml.models.create(tag, labels={"project": "fvi"}, metadata={"version": version}) as stored:
+            for name in (ONNX_FILE, BOOSTER_FILE, METADATA_FILE):
+                shutil.copyfile(folder / name, Path(stored.path) / name)
+        _mark_complete(store, tag)
+    # The service names the model `latest`, which a build resolves to the tag.
+    _make_latest(store, tag)
+
+
+def _is_complete(store: Any, tag: str) -> bool:
+    if (_item_path(store, tag) / _COMPLETE).exists():
+        return True
+    # What a killed build left behind would be in the way of the next one.
+    shutil.rmtree(_item_path(store, tag), ignore_errors=True)
+    return False
+
+
+def _mark_complete(store: Any, tag: str) -> None:
+    (_item_path(store, tag) / _COMPLETE).touch()
+
+
+def _item_path(store: Any, tag: str) -> Path:
+    from bentoml import Tag
+
+    path: Path = store._path / Tag.from_taglike(tag).path()
+    return path
+
+
+def _bento_store() -> Any:
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    return BentoMLContainer.bento_store.get()
+
+
+def _make_latest(store: Any, tag: str) -> None:
+    """Let NAME:latest mean this tag: BentoML itself takes the one created last, which a rollback is not."""
+    from bentoml import Tag
+
+    parsed = Tag.from_taglike(tag)
+    latest = store._path / parsed.latest_path()
+    temporary = latest.with_name(f"{latest.name}.new")
+    temporary.write_text(str(parsed.version))
+    temporary.replace(latest)

@@ -1,0 +1,60 @@
+"""The RAG runner: embeds a query and finds passages. A service of its own, so that torch stays out of the scorer."""
+
+from typing import Any
+
+import bentoml
+from bentoml.exceptions import BadInput, ServiceUnavailable
+
+POOL_SECONDS = 5.0
+
+
+@bentoml.service(name="rag_runner", workers=1, traffic={"timeout": 30})
+class RagRunner:
+    """Holds the embedding model and connections to PostgreSQL."""
+
+    def __init__(self) -> None:
+        from psycopg_pool import ConnectionPool
+
+        from fvi_pipeline.evidence.embedding import load_embedder
+        from fvi_pipeline.platform.errors import PlatformError
+        from fvi_pipeline.platform.settings import get_settings
+
+        database_url = get_settings().database_url
+        if database_url is None:
+            raise PlatformError('FVI_DATABASE_URL is not set. Run `eval "$(fvi env)"` first, or `make serve`.')
+        self._embedder = load_embedder()
+        self._embedder.encode(["warm-up"])
+        # Connections are made in the background: the runner starts without PostgreSQL, too.
+        self._pool = ConnectionPool(
+            database_url,
+            min_size=1,
+            max_size=4,
+            timeout=POOL_SECONDS,
+            check=ConnectionPool.check_connection,
+            kwargs={"autocommit": True, "connect_timeout": 5},
+            open=True,
+        )
+
+    @bentoml.api
+    def retrieve(self, query: str, k: int = 5) -> list[dict[str, Any]]:
+        """Return the k passages nearest to the query, best first, as dictionaries of Passage's fields."""
+        from dataclasses import asdict
+
+        import psycopg
+
+        from fvi_pipeline.evidence.retrieval import InvalidQueryError
+        from fvi_pipeline.evidence.retrieval import retrieve as retrieve_passages
+
+        try:
+            with self._pool.connection() as connection:
+                passages = retrieve_passages(connection, self._embedder, query, k)
+        except InvalidQueryError as error:
+            raise BadInput(str(error)) from error
+        except psycopg.Error as error:
+            raise ServiceUnavailable(f"PostgreSQL does not answer: {error}") from error
+        return [asdict(passage) for passage in passages]
+
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Give the connections back."""
+        self._pool.close()

@@ -1,0 +1,134 @@
+{{ config(
+    indexes=[
+        {'columns': ['mine_id', 'event_timestamp', 'created_timestamp'], 'unique': true},
+        {'columns': ['event_timestamp', 'created_timestamp']},
+    ]
+) }}
+{#
+    Features of (mine, year t) at a vintage c use only facts known by c that describe years up to t. The status of a mine is
+    used for the cohort alone: it is a snapshot taken after the year and would leak the outcome.
+#}
+with
+
+subjects as (
+
+    select
+        releases.as_of_year,
+        releases.created_timestamp,
+        mine_years.*,
+        mine_years.production_short_tons / nullif(mine_years.labor_hours, 0) as productivity_short_tons_per_hour
+    from {{ ref('gold_vintage_releases') }} as releases
+    inner join (
+        select
+            file_id,
+            as_of_year as fact_year,
+            mine_id,
+            mine_state,
+            mine_county,
+            mine_type,
+            company_type,
+            operator_key,
+            union_code,
+            production_short_tons,
+            average_employees,
+            labor_hours,
+            operations_count,
+            has_underground,
+            has_refuse,
+            has_preparation_plant,
+            has_active_production
+        from {{ ref('silver_mine_years') }}
+        where msha_id is not null
+    ) as mine_years
+        on mine_years.file_id = releases.file_id
+        and mine_years.fact_year = releases.fact_year
+    where releases.fact_year = releases.as_of_year
+
+)
+
+select
+    -- keys and context
+    own.mine_id,
+    own.event_timestamp,
+    own.created_timestamp,
+    own.as_of_year,
+    subjects.production_short_tons > 0
+    -- the status is unusable before 2001
+    and (own.as_of_year < 2001 or subjects.has_active_production) as in_cohort,
+    subjects.mine_state,
+    subjects.mine_county,
+    subjects.mine_type,
+    subjects.company_type,
+    subjects.operator_key,
+    greatest(
+        own.newest_fact_known_at, peers.newest_fact_known_at, market.prices_known_at, market.energy_known_at
+    ) as newest_fact_known_at,
+
+    -- operations
+    subjects.production_short_tons,
+    own.production_short_tons_1y_ago,
+    own.production_short_tons_3y_ago,
+    {{ relative_change('subjects.production_short_tons', 'own.production_short_tons_1y_ago') }}
+        as production_change_1y,
+    {{ relative_change('subjects.production_short_tons', 'own.production_short_tons_3y_ago') }}
+        as production_change_3y,
+    subjects.production_short_tons / nullif(own.production_short_tons_peak, 0) as production_to_peak,
+    own.production_volatility_5y,
+    own.production_restarts::double precision as production_restarts,
+    subjects.average_employees,
+    {{ relative_change('subjects.average_employees', 'own.average_employees_1y_ago') }} as employees_change_1y,
+    subjects.labor_hours,
+    subjects.labor_hours / nullif(subjects.average_employees, 0) as labor_hours_per_employee,
+    subjects.productivity_short_tons_per_hour,
+    {{ relative_change(
+        'subjects.productivity_short_tons_per_hour',
+        'own.production_short_tons_1y_ago / nullif(own.labor_hours_1y_ago, 0)'
+    ) }} as productivity_change_1y,
+    subjects.productivity_short_tons_per_hour / nullif(peers.peer_productivity_short_tons_per_hour, 0)
+        as productivity_to_peers,
+    subjects.operations_count::double precision as operations_count,
+
+    -- time
+    own.years_since_first_production::double precision as years_since_first_production,
+    own.years_producing::double precision as years_producing,
+    own.years_producing_in_a_row::double precision as years_producing_in_a_row,
+
+    -- asset
+    subjects.has_underground::int::double precision as is_underground,
+    subjects.has_refuse::int::double precision as is_refuse_recovery,
+    subjects.has_preparation_plant::int::double precision as has_preparation_plant,
+
+    -- ownership
+    (subjects.company_type = 'Contractor')::int::double precision as is_contractor,
+    (subjects.company_type = 'Independent Producer Operator')::int::double precision as is_independent_operator,
+    (subjects.company_type = 'Operating Subsidiary')::int::double precision as is_subsidiary,
+    (subjects.union_code <> 'Non-Union')::int::double precision as is_union,
+    peers.operator_production_short_tons,
+    peers.operator_mines_producing::double precision as operator_mines_producing,
+    peers.operator_lost_share_1y,
+    (subjects.operator_key <> own.operator_key_1y_ago)::int::double precision as operator_changed_1y,
+
+    -- market
+    peers.county_production_change_1y,
+    peers.state_production_change_1y,
+    peers.basin_production_change_1y,
+    subjects.production_short_tons / nullif(peers.state_production_short_tons, 0) as share_of_state_production,
+    peers.state_continuation_rate_1y,
+    market.coal_price_change_1y,
+    market.gas_price_change_1y,
+    market.coal_to_gas_price_ratio,
+    market.coal_share_of_electricity_percent as us_coal_share_of_electricity_percent,
+    market.coal_share_of_electricity_change_1y as us_coal_share_of_electricity_change_1y
+from subjects
+inner join {{ ref('gold_mine_own_measures') }} as own
+    on own.mine_id = subjects.mine_id
+    and own.as_of_year = subjects.as_of_year
+    and own.created_timestamp = subjects.created_timestamp
+inner join {{ ref('gold_mine_peer_measures') }} as peers
+    on peers.mine_id = subjects.mine_id
+    and peers.as_of_year = subjects.as_of_year
+    and peers.created_timestamp = subjects.created_timestamp
+left join {{ ref('gold_market_measures') }} as market
+    on market.country = 'United States'
+    and market.as_of_year = subjects.as_of_year
+    and market.created_timestamp = subjects.created_timestamp

@@ -1,0 +1,8 @@
+{{ config(indexes=[{'columns': ['mine_id', 'as_of_year'], 'unique': true}]) }}
+
+select history.*
+from {{ ref('gold_mine_feature_history') }} as history
+inner join {{ ref('gold_vintages') }} as vintages
+    on vintages.as_of_year = history.as_of_year
+    and vintages.created_timestamp = history.created_timestamp
+where vintages.is_latest
