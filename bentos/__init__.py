@@ -1,1 +1,1 @@
-"""The Bento: the scoring service, the RAG runner and how they are built. What they compute belongs in fvi_pipeline."""
+"""The Bento: scoring service, RAG runner and their build. What they compute belongs in fvi_pipeline."""

@@ -6,6 +6,8 @@ What is in a Bento is said in bentofile.yaml. Which model is champion belongs in
 import hashlib
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from fvi_pipeline.platform.settings import PROJECT_ROOT
 
 BENTO_NAME = "fvi"
 BENTOFILE = PROJECT_ROOT / "bentos" / "bentofile.yaml"
+_MODEL_FILES = (ONNX_FILE, BOOSTER_FILE, METADATA_FILE)
 _DIGEST_LENGTH = 12
 # BentoML copies into its store file by file; this one, of ours, is the last.
 _COMPLETE = ".fvi-complete"
@@ -32,12 +35,14 @@ def build_bento(model_folder: Path, model_version: str) -> str:
     nothing. In either case `fvi:latest` names it afterwards, also after a rollback. BENTOML_HOME decides
     where the stores are. Raises BentoBuildError.
     """
-    from bentoml.bentos import build_bentofile
-
-    missing = [name for name in (ONNX_FILE, BOOSTER_FILE, METADATA_FILE) if not (model_folder / name).is_file()]
+    missing = [
+        name for name in (ONNX_FILE, BOOSTER_FILE, METADATA_FILE) if not (model_folder / name).is_file()
+    ]
     if missing:
         raise BentoBuildError(f"{model_folder} lacks {', '.join(missing)}: train and register a model first.")
-    model_digest = _digest([model_folder / name for name in (ONNX_FILE, BOOSTER_FILE, METADATA_FILE)], model_folder)
+    model_digest = _digest(
+        [model_folder / name for name in (ONNX_FILE, BOOSTER_FILE, METADATA_FILE)], model_folder
+    )
     version = _NOT_IN_A_TAG.sub("-", model_version.lower())
     model_tag = f"{MODEL_NAME}:{version}-{model_digest[:_DIGEST_LENGTH]}"
     _store_model(model_tag, model_folder, model_version)
@@ -47,10 +52,45 @@ def build_bento(model_folder: Path, model_version: str) -> str:
     tag = f"{BENTO_NAME}:{bento_version}"
     store = _bento_store()
     if not _is_complete(store, tag):
-        build_bentofile(str(BENTOFILE), version=bento_version, build_ctx=str(PROJECT_ROOT))
+        _build(bento_version)
+        _check_model(tag, model_tag)
         _mark_complete(store, tag)
     _make_latest(store, tag)
     return tag
+
+
+def _build(version: str) -> None:
+    # In a process of its own: BentoML resolves a service's `latest` model once a process, so that a second
+    # build of a long-lived process would hold the first one's model.
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "bentoml",
+            "build",
+            "-f",
+            str(BENTOFILE),
+            "--version",
+            version,
+            str(PROJECT_ROOT),
+        ],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise BentoBuildError(f"`bentoml build` failed: {(result.stderr or result.stdout).strip()[-2000:]}")
+
+
+def _check_model(tag: str, model_tag: str) -> None:
+    import bentoml
+
+    models = [str(model.tag) for model in bentoml.get(tag).info.all_models]
+    if models != [model_tag]:
+        raise BentoBuildError(
+            f"{tag} holds {models}, not {model_tag}: was another Bento built meanwhile? Run again."
+        )
 
 
 def bento_files() -> list[Path]:
@@ -78,7 +118,7 @@ def _store_model(tag: str, folder: Path, version: str) -> None:
     store = BentoMLContainer.model_store.get()
     if not _is_complete(store, tag):
         with bentoml.models.create(tag, labels={"project": "fvi"}, metadata={"version": version}) as stored:
-            for name in (ONNX_FILE, BOOSTER_FILE, METADATA_FILE):
+            for name in _MODEL_FILES:
                 shutil.copyfile(folder / name, Path(stored.path) / name)
         _mark_complete(store, tag)
     # The service names the model `latest`, which a build resolves to the tag.

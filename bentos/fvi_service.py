@@ -1,4 +1,4 @@
-"""The scoring service: ONNX Runtime in this process, features from Feast's online store, passages from the RAG runner.
+"""The scoring service: ONNX Runtime in this process, features from Feast, passages from the RAG runner.
 
 Routes, limits and errors are fvi_pipeline.serving.app's; here are only the stores that it calls.
 """
@@ -40,7 +40,7 @@ class FviService:
 
     def _connect(self) -> bool:
         """Open the stores and let the routes answer; False when a store is down."""
-        # Feast is imported here and not above: it imports prometheus_client, which must find BentoML's folder.
+        # Feast imports prometheus_client, which must find BentoML's folder: so not at the head of the module.
         import redis
 
         from fvi_pipeline.platform.errors import PlatformError
@@ -52,12 +52,14 @@ class FviService:
         settings = get_settings()
         if settings.database_url is None or settings.redis_url is None:
             raise PlatformError(
-                'FVI_DATABASE_URL and FVI_REDIS_URL are not set. Run `eval "$(fvi env)"` first, or `make serve`.'
+                'FVI_DATABASE_URL or FVI_REDIS_URL is not set. Run `eval "$(fvi env)"`, or use `make serve`.'
             )
         client = redis.Redis.from_url(settings.redis_url, socket_connect_timeout=2, socket_timeout=2)
         try:
             reader = FeastFeatureReader(
-                settings.feature_repo_dir / "feature_store.yaml", settings.database_url, self._viability.features
+                settings.feature_repo_dir / "feature_store.yaml",
+                settings.database_url,
+                self._viability.features,
             )
             predictor = Predictor(self._viability, str(self.model.info.metadata["version"]), reader)
             predictor.warm_up()
@@ -86,7 +88,7 @@ class FviService:
         except BentoMLException as error:
             if error.error_code == 400:
                 raise InvalidRequestError("The query cannot be searched for.") from error
-            raise StoreUnavailableError("The evidence store does not answer: ask again in a moment.") from error
+            raise StoreUnavailableError("The evidence store does not answer: ask again later.") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise StoreUnavailableError("The RAG runner does not answer: ask again in a moment.") from error
         return passages
@@ -95,7 +97,7 @@ class FviService:
         """Answer /readyz: the stores are open."""
         return app.state.backends is not None
 
-    @bentoml.on_shutdown
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
         """Stop waiting for stores."""
         self._stopping.set()

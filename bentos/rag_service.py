@@ -1,11 +1,11 @@
-"""The RAG runner: embeds a query and finds passages. A service of its own, so that torch stays out of the scorer."""
+"""The RAG runner: embeds a query and finds passages; its own service, so that the scorer has no torch."""
 
 from typing import Any
 
 import bentoml
 from bentoml.exceptions import BadInput, ServiceUnavailable
 
-POOL_SECONDS = 5.0
+POOL_SECONDS = 3.0
 
 
 @bentoml.service(name="rag_runner", workers=1, traffic={"timeout": 30})
@@ -21,7 +21,7 @@ class RagRunner:
 
         database_url = get_settings().database_url
         if database_url is None:
-            raise PlatformError('FVI_DATABASE_URL is not set. Run `eval "$(fvi env)"` first, or `make serve`.')
+            raise PlatformError('FVI_DATABASE_URL is not set. Run `eval "$(fvi env)"`, or use `make serve`.')
         self._embedder = load_embedder()
         self._embedder.encode(["warm-up"])
         # Connections are made in the background: the runner starts without PostgreSQL, too.
@@ -30,12 +30,14 @@ class RagRunner:
             min_size=1,
             max_size=4,
             timeout=POOL_SECONDS,
+            # After a restart of PostgreSQL the next request tries at once; the default waits for minutes.
+            reconnect_timeout=POOL_SECONDS,
             check=ConnectionPool.check_connection,
-            kwargs={"autocommit": True, "connect_timeout": 5},
+            kwargs={"autocommit": True, "connect_timeout": 3},
             open=True,
         )
 
-    @bentoml.api
+    @bentoml.api  # type: ignore[untyped-decorator]
     def retrieve(self, query: str, k: int = 5) -> list[dict[str, Any]]:
         """Return the k passages nearest to the query, best first, as dictionaries of Passage's fields."""
         from dataclasses import asdict
@@ -54,7 +56,7 @@ class RagRunner:
             raise ServiceUnavailable(f"PostgreSQL does not answer: {error}") from error
         return [asdict(passage) for passage in passages]
 
-    @bentoml.on_shutdown
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
         """Give the connections back."""
         self._pool.close()

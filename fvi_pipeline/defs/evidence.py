@@ -1,7 +1,5 @@
 """Evidence: documents and notes in, chunks, then embeddings. Cutting and embedding belong to `evidence`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

@@ -1,13 +1,12 @@
 """Landing: files in, ledger and quarantine kept; and the sensor that looks for new ones. Parsing belongs to `feeds`."""
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from fvi_pipeline.defs import publishers
 from fvi_pipeline.defs.resources import LandingFolder, Warehouse
@@ -115,7 +114,7 @@ def folder_state(folder: Path) -> tuple[str, float]:
     return digest.hexdigest(), time.time() - newest
 
 
-def build_landing_sensor(job: dg.UnresolvedAssetJobDefinition | dg.JobDefinition) -> dg.SensorDefinition:
+def build_landing_sensor(job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
     """The sensor on the landing folder; it runs `job` once for each state of the folder."""
 
     @dg.sensor(

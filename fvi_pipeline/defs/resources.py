@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import psycopg
 
 from fvi_pipeline.platform.database import connect
 from fvi_pipeline.platform.settings import Settings
+
+if TYPE_CHECKING:
+    from fvi_pipeline.model.registry import ModelRegistry
 
 
 class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -55,10 +58,12 @@ class ModelWorkshop(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Where training sets lie as Parquet, one per content."""
         return self._made("training")
 
-    @property
-    def artifact_folder(self) -> Path:
-        """Where MLflow keeps its artifacts when the store is a database."""
-        return self._made("mlflow")
+    def registry(self) -> ModelRegistry:
+        """The registry of models; a tracking server keeps artifacts itself, a database store keeps them under the home."""
+        from fvi_pipeline.model.registry import ModelRegistry
+
+        served = self.mlflow_tracking_uri.startswith(("http://", "https://"))
+        return ModelRegistry(self.mlflow_tracking_uri, None if served else self._made("mlflow"))
 
     def _made(self, name: str) -> Path:
         folder = Path(self.home) / name

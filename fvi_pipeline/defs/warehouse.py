@@ -1,7 +1,5 @@
 """dbt as Dagster assets: every model an asset, every test a check. SQL belongs to `dbt_project/`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

@@ -1,8 +1,9 @@
-"""Cutting a text into chunks that an embedding model can take in whole.
+"""Cutting a text into chunks that an embedding model can take in whole, and telling texts apart.
 
 Pure text in, text out. What a chunk is called and where it is stored belongs in `documents`.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator
 
@@ -16,6 +17,11 @@ _PARAGRAPH_BREAK = re.compile(r"\n\s*\n")
 # A sentence ends at . ! ? before white space and something that can start a sentence (so that
 # "approx. 3 Mt" stays whole), or at the full stops of Chinese and Japanese.
 _SENTENCE_BREAK = re.compile(r"(?<=[.!?])\s+(?=[\"'(\[]?[A-Z])|(?<=[。!?])")
+
+
+def text_sha256(text: str) -> str:
+    """Return the SHA-256 of a text's UTF-8 bytes, in hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def split_into_chunks(

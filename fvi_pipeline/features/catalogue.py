@@ -1,7 +1,8 @@
 """The catalogue: every feature and every index metric, read from the dbt project's own descriptions.
 
-The yml beside a gold model is the one place that describes a column. This module turns it into ordered, checked objects for
-Feast, the model and the index, so that no name is typed twice. Statistics of the values do not belong here.
+The yml beside a gold model is the one place that describes a column. This module turns it into ordered,
+checked objects for Feast, the model and the index, so that no name is typed twice. Statistics of the values
+do not belong here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import yaml
 
 from fvi_pipeline.features.errors import CatalogueError
 
-Role = Literal["feature", "context", "key"]
+Role = Literal["feature", "context", "key", "audit"]
 Category = Literal["operations", "asset", "ownership", "market", "time"]
 ValueKind = Literal["number", "integer", "boolean", "text", "timestamp"]
 Pillar = Literal[
@@ -42,7 +43,11 @@ _HIGHER_IS_BETTER = {"higher_is_better": True, "lower_is_better": False}
 
 @dataclass(frozen=True)
 class FeatureColumn:
-    """One column of `gold_mine_features`; `category` and `null_means` are set for features only."""
+    """One column of `gold_mine_features`; `category` is set for features only.
+
+    A feature is given to the model, context accompanies it, a key finds it; audit columns stay in the
+    warehouse.
+    """
 
     name: str
     role: Role
@@ -82,7 +87,9 @@ class Catalogue:
 
     def store_columns(self) -> tuple[FeatureColumn, ...]:
         """What the feature store carries: the features, then the context."""
-        return tuple(column for role in ("feature", "context") for column in self.features if column.role == role)
+        return tuple(
+            column for role in ("feature", "context") for column in self.features if column.role == role
+        )
 
     def index_metrics(self) -> tuple[IndexMetric, ...]:
         """The metrics of the index, in order."""
@@ -93,7 +100,8 @@ def load_catalogue(dbt_project_dir: Path) -> Catalogue:
     """Read and check both descriptions below `models/gold` of the dbt project.
 
     Raises:
-        CatalogueError: a yml is missing, or a column lacks something; every fault is listed, not only the first.
+        CatalogueError: a yml is missing, or a column lacks something; every fault is listed, not only the
+            first.
     """
     gold = dbt_project_dir / "models" / "gold"
     return Catalogue(
@@ -134,8 +142,8 @@ def load_index_metrics(path: Path) -> tuple[IndexMetric, ...]:
 
 def _feature(entry: Mapping[str, Any], faults: list[str]) -> FeatureColumn | None:
     name, meta, found = str(entry["name"]), _meta(entry), len(faults)
-    role = meta.get("role")
-    if role not in get_args(Role):
+    role: Role | None = meta.get("role")
+    if role is None or role not in get_args(Role):
         faults.append(f"{name}: meta.role must be one of {', '.join(get_args(Role))}, not {role!r}")
         return None
     if role == "feature":
@@ -192,7 +200,9 @@ def _columns(path: Path, model: str) -> list[Mapping[str, Any]]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise CatalogueError(f"{path} is missing: it describes {model}. Add it to the dbt project.") from error
+        raise CatalogueError(
+            f"{path} is missing: it describes {model}. Add it to the dbt project."
+        ) from error
     except yaml.YAMLError as error:
         raise CatalogueError(f"{path} cannot be read as YAML ({error}). Correct it.") from error
     models = document.get("models", []) if isinstance(document, dict) else []
@@ -225,4 +235,6 @@ def _text(value: object) -> str:
 
 def _raise(path: Path, faults: list[str]) -> None:
     if faults:
-        raise CatalogueError(f"{path} is incomplete: {'; '.join(faults)}. Complete the columns' descriptions.")
+        raise CatalogueError(
+            f"{path} is incomplete: {'; '.join(faults)}. Complete the columns' descriptions."
+        )

@@ -2,7 +2,7 @@
 
 
 class CatalogueError(ValueError):
-    """A description in the dbt project is missing or contradicts itself; the message names the column and the cure."""
+    """A description in the dbt project is missing or wrong; the message names the column and the cure."""
 
 
 class FeatureStoreError(RuntimeError):

@@ -1,4 +1,6 @@
-"""The feeds: one declarative description each, and nothing else. How a description is read belongs to `parse`."""
+"""The feeds: one declarative description each, and nothing else. How a description is read belongs to
+`parse`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from fvi_pipeline.feeds.releases import (
 )
 
 _YEARS = (1900, 2100)
-_EIA_FIRST_YEAR, _EIA_LAST_YEAR = 1983, 2030
+_EIA_FIRST_YEAR, _EIA_LAST_YEAR = 1983, 2100
 
 
 def _text(name: str, *headers: str, required: bool = False) -> Column:
@@ -74,7 +76,10 @@ _EIA_COAL_MINES = Feed(
     parts=(
         Part(
             "",
-            frozenset({"year", "msha id", "mine name", "mine state", "mine type", "operation type", "production (short tons)"}),
+            frozenset(
+                {"year", "msha id", "mine name", "mine state", "mine type", "operation type"}
+                | {"production (short tons)"}
+            ),
             _EIA_COLUMNS,
         ),
     ),
@@ -87,6 +92,7 @@ _EIA_COAL_MINES = Feed(
                 f"https://www.eia.gov/coal/data/public/xls/coalpublic{year}.xls",
                 f"https://www.eia.gov/coal/data/public/xls/coalpublic{year}.xlsx",
             ),
+            year,
         )
         for year in range(_EIA_FIRST_YEAR, _EIA_LAST_YEAR + 1)
     ),
@@ -131,7 +137,11 @@ _GEM_COLUMNS = (
     _text("region", "region"),
     _number("latitude", "latitude", minimum=-90, maximum=90),
     _number("longitude", "longitude", minimum=-180, maximum=180),
-    _number("methane_million_tonnes_per_year", "gem coal mine methane emissions estimate (m tonnes/yr)", maximum=1_000),
+    _number(
+        "methane_million_tonnes_per_year",
+        "gem coal mine methane emissions estimate (m tonnes/yr)",
+        maximum=1_000,
+    ),
     _number("co2e_20_years_million_tonnes", "cmm emissions (co2e 20 years)", maximum=10_000),
     _number("co2e_100_years_million_tonnes", "cmm emissions (co2e 100 years)", maximum=10_000),
 )
@@ -155,7 +165,7 @@ _GEM_COAL_MINES = Feed(
     null_tokens=_GEM_NOTHING,
     unstated_tokens=frozenset({"tbd", "n/a", "unknown", "not found"}),
     loose_numbers=True,
-    manual_download=f"Global Energy Monitor asks for a form: fetch the tracker's workbook from {_GEM_FORM} into gem/.",
+    manual_download=f"Global Energy Monitor asks for a form; put the tracker's workbook in gem/: {_GEM_FORM}",
 )
 
 _GEM_MINE_FEATURES = Feed(
@@ -192,7 +202,7 @@ _GEM_MINE_FEATURES = Feed(
     ),
     release=gem_features_release,
     unstated_tokens=frozenset({"none given", "unknown", "no source date information found"}),
-    manual_download=f"Global Energy Monitor asks for a form: fetch the boundaries' GeoJSON from {_GEM_FORM} into gem/.",
+    manual_download=f"Global Energy Monitor asks for a form; put the boundary GeoJSON in gem/: {_GEM_FORM}",
 )
 
 _WORLD_BANK_PRICES = Feed(
@@ -216,8 +226,10 @@ _WORLD_BANK_PRICES = Feed(
                 _number("coal_south_african_usd_per_tonne", "coal, south african", unit="($/mt)"),
                 _number("natural_gas_us_usd_per_mmbtu", "natural gas, us", unit="($/mmbtu)"),
                 _number("natural_gas_europe_usd_per_mmbtu", "natural gas, europe", unit="($/mmbtu)"),
-                # crude oil and gas have been sold below zero
-                _number("crude_oil_average_usd_per_barrel", "crude oil, average", minimum=None, unit="($/bbl)"),
+                # crude oil has been sold below zero
+                _number(
+                    "crude_oil_average_usd_per_barrel", "crude oil, average", minimum=None, unit="($/bbl)"
+                ),
             ),
         ),
     ),
@@ -241,8 +253,11 @@ _OWID_KEYS = (
 )
 
 
-def _owid(name: str, title: str, pattern: str, marks: set[str], columns: tuple[Column, ...], repository: str) -> Feed:
+def _owid(
+    name: str, title: str, pattern: str, marks: set[str], columns: tuple[Column, ...], repository: str
+) -> Feed:
     file_name = f"owid-{repository}.csv"
+    folder = repository.removesuffix("-data")
     return Feed(
         name=name,
         publisher="Our World in Data",
@@ -260,7 +275,7 @@ def _owid(name: str, title: str, pattern: str, marks: set[str], columns: tuple[C
             DownloadAddress(
                 (file_name,),
                 (
-                    f"https://nyc3.digitaloceanspaces.com/owid-public/data/{repository.removesuffix('-data')}/{file_name}",
+                    f"https://nyc3.digitaloceanspaces.com/owid-public/data/{folder}/{file_name}",
                     f"https://raw.githubusercontent.com/owid/{repository}/master/{file_name}",
                 ),
             ),

@@ -1,7 +1,7 @@
 """Text into typed columns, by vectorised polars expressions. Reading files into text is the readers' work.
 
-A value that cannot be read, or that is impossible, is dropped and recorded; in a required column it takes the row to
-quarantine. Nothing is corrected by guessing.
+A value that cannot be read, or that is impossible, is dropped and recorded; in a required column it takes
+the row to quarantine. Nothing is corrected by guessing.
 """
 
 from __future__ import annotations
@@ -151,13 +151,17 @@ def _typed(column: Column, feed: Feed) -> pl.Expr:
 
 def _plain_number(text: pl.Expr, *, loose: bool) -> pl.Expr:
     """The number as a program writes it, or null where the text is no number."""
-    read = pl.when(text.str.contains(_PLAIN)).then(text)
-    read = read.when(text.str.contains(_THOUSANDS)).then(text.str.replace_all(",", "", literal=True))
+    ways = [
+        pl.when(text.str.contains(_PLAIN)).then(text),
+        pl.when(text.str.contains(_THOUSANDS)).then(text.str.replace_all(",", "", literal=True)),
+    ]
     if loose:
         spaced = text.str.replace_all(r"[ \u{a0}\u{202f}]", "").str.replace(",", ".", literal=True)
-        read = read.when(text.str.contains(_SPACED_THOUSANDS)).then(spaced)
-        read = read.when(text.str.contains(_DECIMAL_COMMA)).then(text.str.replace(",", ".", literal=True))
-    return read.otherwise(None)
+        ways.append(pl.when(text.str.contains(_SPACED_THOUSANDS)).then(spaced))
+        # after the thousands: 1,234 is one thousand, 1,5 one and a half
+        decimal = text.str.replace(",", ".", literal=True)
+        ways.append(pl.when(text.str.contains(_DECIMAL_COMMA)).then(decimal))
+    return pl.coalesce(ways)
 
 
 def _bad_values(column: Column, text: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
@@ -166,22 +170,23 @@ def _bad_values(column: Column, text: pl.DataFrame, values: pl.DataFrame) -> pl.
         values[column.name].alias("value")
     )
     raw, value = pl.col("raw"), pl.col("value")
-    reason = pl.when(raw.is_not_null() & value.is_null()).then(
-        pl.format(f"{column.name} is not {_EXPECTED[column.kind]}: {{}}", raw.str.slice(0, 100))
-    )
+    shown = raw.str.slice(0, 100)
+    reasons = [
+        pl.when(raw.is_not_null() & value.is_null()).then(
+            pl.format(f"{column.name} is not {_EXPECTED[column.kind]}: {{}}", shown)
+        )
+    ]
     if column.required:
-        reason = reason.when(raw.is_null()).then(pl.lit(f"{column.name} is missing"))
+        reasons.append(pl.when(raw.is_null()).then(pl.lit(f"{column.name} is missing")))
     low, high = _range(column)
     if low is not None:
-        reason = reason.when(value.cast(pl.Float64) < low).then(
-            pl.format(f"{column.name} is below {low:,.0f}: {{}}", raw)
-        )
+        below = pl.format(f"{column.name} is below {low:,.0f}: {{}}", shown)
+        reasons.append(pl.when(value.cast(pl.Float64) < low).then(below))
     if high is not None:
-        reason = reason.when(value.cast(pl.Float64) > high).then(
-            pl.format(f"{column.name} is above {high:,.0f}: {{}}", raw)
-        )
+        above = pl.format(f"{column.name} is above {high:,.0f}: {{}}", shown)
+        reasons.append(pl.when(value.cast(pl.Float64) > high).then(above))
     return (
-        frame.with_columns(reason.otherwise(None).alias("reason"))
+        frame.with_columns(pl.coalesce(reasons).alias("reason"))
         .filter(pl.col("reason").is_not_null())
         .select(_INDEX, _ROW, raw.fill_null(""), "reason")
     )
@@ -223,8 +228,8 @@ def _mark_copies(values: pl.DataFrame, reasons: dict[int, str]) -> None:
     """An exact copy of an earlier row in every described column is the same fact stated twice."""
     good = values.filter(~pl.col(_INDEX).is_in(pl.Series(list(reasons), dtype=pl.UInt32).implode()))
     content = [name for name in values.columns if name not in (_INDEX, _ROW)]
-    copies = good.select(
-        _INDEX, _ROW, pl.col(_ROW).first().over(content).alias("first")
-    ).filter(pl.col(_ROW) != pl.col("first"))
+    copies = good.select(_INDEX, _ROW, pl.col(_ROW).first().over(content).alias("first")).filter(
+        pl.col(_ROW) != pl.col("first")
+    )
     for index, _, first in copies.iter_rows():
         reasons[index] = f"The row is an exact copy of row {first}"

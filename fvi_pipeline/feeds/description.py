@@ -1,4 +1,6 @@
-"""What a feed description is made of. The descriptions themselves are in `catalogue`; nothing is read or parsed here."""
+"""What a feed description is made of. The descriptions themselves are in `catalogue`; nothing is read
+or parsed here.
+"""
 
 from __future__ import annotations
 
@@ -53,9 +55,10 @@ class Form(StrEnum):
 class Column:
     """A landing column: where it stands in the file, and which values are possible.
 
-    `headers` are the names it has had, normalised by `normalised_header`; the first one present counts. A row whose
-    `required` value is missing or unreadable goes to quarantine; another column's value is dropped and recorded.
-    `minimum` and `maximum` are inclusive and in the column's unit. `printed_unit` is what must stand below the header.
+    `headers` are the names it has had, normalised by `normalised_header`; the first one present counts. A
+    row whose `required` value is missing or unreadable goes to quarantine; another column's value is
+    dropped and recorded. `minimum` and `maximum` are inclusive and in the column's unit. `printed_unit` is
+    what must stand below the header.
     """
 
     name: str
@@ -81,7 +84,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Release:
-    """What a file covers (`period`: a year, a release) and when its publisher made that public, if it can be told."""
+    """What a file covers (`period`: a year, a release) and when its publisher made that public, if it
+    can be told.
+    """
 
     period: str | None
     known_at: datetime | None
@@ -89,7 +94,9 @@ class Release:
 
 @dataclass(frozen=True)
 class ReleaseContext:
-    """What a release rule may look at: the file's name, text beside the tables, and the loaded rows of each part."""
+    """What a release rule may look at: the file's name, text beside the tables, and the loaded rows of
+    each part.
+    """
 
     name: str
     texts: tuple[str, ...]
@@ -101,19 +108,24 @@ ReleaseRule = Callable[[ReleaseContext], Release]
 
 @dataclass(frozen=True)
 class DownloadAddress:
-    """A file that the publisher serves: the name it gets in the feed's folder, and its addresses in order of trial."""
+    """A file that the publisher serves: the name it gets in the feed's folder, and its addresses in
+    order of trial.
+    """
 
     file_names: tuple[str, ...]
     urls: tuple[str, ...]
+    year: int | None = None
+    """The year that the file describes, where there is a file for each."""
 
 
 @dataclass(frozen=True)
 class Feed:
     """One dataset of one publisher: where its files lie, what they look like, and where they go.
 
-    `single_year_column` names the column that must hold the same year in every row of a file. `part_column` names the
-    landing column that takes the part's name. `null_tokens` (lower case) mean nothing in any column, `unstated_tokens`
-    in columns that are not text. `loose_numbers` also reads spaced thousands and decimal commas.
+    `single_year_column` names the column that must hold the same year in every row of a file. `part_column`
+    names the landing column that takes the part's name. `null_tokens` (lower case) mean nothing in any
+    column, `unstated_tokens` in columns that are not text. `loose_numbers` also reads spaced thousands and
+    decimal commas.
     """
 
     name: str
@@ -144,5 +156,7 @@ class Feed:
 
 
 def normalised_header(text: str) -> str:
-    """A header as descriptions spell it: lower case, single spaces, no line feeds and no footnote asterisks."""
+    """A header as descriptions spell it: lower case, single spaces, no line feeds and no footnote
+    asterisks.
+    """
     return re.sub(r"\s+", " ", text.replace("\ufeff", "")).strip(" *").lower()

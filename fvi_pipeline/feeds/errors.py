@@ -9,5 +9,5 @@ class UnreadableFileError(FeedError):
     """One file cannot be read as its feed describes it. The ingest records the message and goes on."""
 
 
-class PublishersUnreachable(FeedError):  # noqa: N818 - a state of the world, not a mistake of the caller
+class PublishersUnreachable(FeedError):
     """No publisher answered, so nothing could be downloaded."""

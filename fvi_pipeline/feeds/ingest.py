@@ -1,6 +1,7 @@
 """A landing folder into the landing tables: what is new is taken in, one transaction a file.
 
-Where files come from (simulator, download) and when they are taken in does not belong here; how one is read neither.
+Where files come from (simulator, download) and when they are taken in does not belong here; how one is read
+neither.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
+from psycopg.errors import CheckViolation, NotNullViolation
 from psycopg.pq import TransactionStatus
 
 from fvi_pipeline.feeds.catalogue import FEEDS
@@ -52,13 +54,15 @@ def ingest_folder(
 ) -> IngestReport:
     """Take in every file of the folder that the ledger does not have yet.
 
-    Files are taken in the order of their names, so that a run that was killed and run again gives the same file_ids. A
-    file that cannot be read is recorded with its reason and the others go on. `feeds` limits the work to these feeds;
-    without it, files that belong to none are recorded as ignored. Hidden files and `documents/` (which has a reader of
-    its own) are not looked at. `progress` is called once per file, after its commit.
+    Files are taken in the order of their names, so that a run that was killed and run again gives the same
+    file_ids. A file that cannot be read is recorded with its reason and the others go on. `feeds` limits
+    the work to these feeds; without it, files that belong to none are recorded as ignored. Hidden files and
+    `documents/` (which has a reader of its own) are not looked at. `progress` is called once per file,
+    after its commit.
 
     Raises:
-        FeedError: the folder does not exist, a feed's name is unknown, or the connection is inside a transaction.
+        FeedError: the folder does not exist, a feed's name is unknown, or the connection is inside a
+        transaction.
     """
     if not folder.is_dir():
         raise FeedError(f"The landing folder {folder} does not exist. Name an existing folder.")
@@ -119,7 +123,7 @@ def _ingest_file(
     try:
         with connection.transaction():
             return _enter(connection, file, content, problem, feed, simulated, now())
-    except psycopg.DataError as error:
+    except (psycopg.DataError, CheckViolation, NotNullViolation) as error:
         # whatever the types let through and the database does not: this file is out, the others go on
         first_line = str(error).strip().splitlines()[0]
         with connection.transaction():
@@ -137,12 +141,14 @@ def _ingest_file(
 
 def _read_bytes(folder: Path, name: str) -> tuple[SeenFile, bytes, str | None]:
     path = folder / name
+    # a file system's name need not be Unicode, but the ledger's is
+    name = os.fsencode(name).decode("utf-8", errors="replace")
     try:
         if path.exists() and not path.is_file():
             return SeenFile(name, None, None), b"", "This is not a regular file or a readable folder."
         content = path.read_bytes()
     except OSError as error:
-        reason = f"The file cannot be read ({error.strerror or error}). Check that it exists and its permissions."
+        reason = f"The file cannot be read ({error.strerror or error}). Check its place and permissions."
         return SeenFile(name, None, None), b"", reason
     return SeenFile(name, hashlib.sha256(content).hexdigest(), len(content)), content, None
 
@@ -199,7 +205,9 @@ def _enter(
 def _known_at(
     connection: psycopg.Connection, feed: Feed, parsed: ParsedFile, ingested_at: datetime
 ) -> datetime:
-    """The publisher's date for the first file of a period; the moment of receipt for a restatement or without a date."""
+    """The publisher's date for the first file of a period; the moment of receipt for a restatement or
+    without a date.
+    """
     release = parsed.release
     if release.known_at is None or release.period is None:
         return ingested_at
@@ -225,6 +233,7 @@ def _why_ignored(name: str) -> str:
     folders = {feed.folder: feed for feed in FEEDS.values()}
     top = name.split("/", 1)[0] if "/" in name else ""
     if top not in folders:
-        return f"The file is in none of the feeds' folders ({', '.join(f'{folder}/' for folder in sorted(folders))})."
+        listed = ", ".join(f"{folder}/" for folder in sorted(folders))
+        return f"The file is in none of the feeds' folders ({listed})."
     patterns = sorted({pattern for feed in FEEDS.values() if feed.folder == top for pattern in feed.patterns})
     return f"No feed takes a file of this name; {top}/ takes {', '.join(patterns)}."

@@ -1,4 +1,6 @@
-"""One file's bytes into typed rows, quarantined rows and rejected values. No database and no folder is touched here."""
+"""One file's bytes into typed rows, quarantined rows and rejected values. No database and no folder is
+touched here.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 @dataclass(frozen=True)
 class ParsedFile:
-    """A file as its feed describes it. `rows_read` always equals the frame's height plus the quarantined rows."""
+    """A file as its feed describes it. `rows_read` always equals the frame's height plus the
+    quarantined rows.
+    """
 
     rows_read: int
     frame: pl.DataFrame

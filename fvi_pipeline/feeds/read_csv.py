@@ -1,7 +1,7 @@
 """Comma-separated text into rows, one bad line costing one row. What the fields mean belongs to `convert`.
 
-Lines are decoded and split one by one: a line that is not UTF-8 is read as Windows-1252, and a quote that nobody closed
-spoils its own line instead of swallowing the rest of the file.
+Lines are decoded and split one by one: a line that is not UTF-8 is read as Windows-1252, and a quote that
+nobody closed spoils its own line instead of swallowing the rest of the file.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def read_geojson(content: bytes, parts: Sequence[Part]) -> TextFile:
         raise UnreadableFileError(f"The file is not valid JSON ({error}); it may be cut off.") from error
     features = document.get("features") if isinstance(document, dict) else None
     if not isinstance(features, list):
-        raise UnreadableFileError("The file is JSON but not a GeoJSON feature collection: it has no list of features.")
+        raise UnreadableFileError("The file is JSON but not GeoJSON: it has no list of features.")
     header = _header(features)
     part = next((part for part in parts if part.marks <= set(header)), None)
     if part is None:
@@ -56,8 +56,8 @@ def _table(features: list[Any], header: list[str], part: Part) -> TextTable:
     for number, feature in enumerate(features, start=1):
         properties = _properties(feature)
         if properties is None:
-            reason, raw = "The feature has no properties.", json.dumps(feature, ensure_ascii=True)
-            quarantined.append(QuarantinedRow(part.name, number, reason, shortened(raw)))
+            whole = shortened(json.dumps(feature, ensure_ascii=True))
+            quarantined.append(QuarantinedRow(part.name, number, "The feature has no properties.", whole))
             continue
         values = {normalised_header(key): _text(value) for key, value in properties.items()}
         geometry = feature.get("geometry")
@@ -69,10 +69,9 @@ def _table(features: list[Any], header: list[str], part: Part) -> TextTable:
             continue
         rows.append(row)
         row_numbers.append(number)
-    properties_of = {number: features[number - 1] for number in row_numbers}
 
     def raw(at: int) -> str:
-        return _raw(_properties(properties_of[row_numbers[at]]) or {})
+        return _raw(_properties(features[row_numbers[at] - 1]) or {})
 
     return TextTable(part, tuple(header), rows, row_numbers, raw, quarantined=quarantined)
 

@@ -36,17 +36,12 @@ def read_workbook(content: bytes, parts: Sequence[Part]) -> TextFile:
     for cells in _sheets(content):
         leading = [[_text(cell) for cell in row] for row in cells[:HEADER_SEARCH_ROWS]]
         candidates.extend(leading)
-        found = next(
-            (
-                (part, index)
-                for part in parts
-                if part.name not in tables and (index := header_index(leading, part)) is not None
-            ),
-            None,
-        )
-        if found is not None:
-            tables[found[0].name] = _table(cells, *reversed(found))
-            leading = leading[: found[1]]
+        for part in parts:
+            index = header_index(leading, part)
+            if part.name not in tables and index is not None:
+                tables[part.name] = _table(cells, index, part)
+                leading = leading[:index]
+                break
         texts.extend(text for row in leading for text in row if 0 < len(text) <= _LONGEST_NOTE)
     if not tables:
         raise no_header_error(candidates, parts)
@@ -58,16 +53,15 @@ def read_workbook(content: bytes, parts: Sequence[Part]) -> TextFile:
 def _sheets(content: bytes) -> list[list[list[Any]]]:
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
-        return [
-            workbook.get_sheet_by_name(sheet).to_python(skip_empty_area=False) for sheet in workbook.sheet_names
-        ]
+        sheets = (workbook.get_sheet_by_name(name) for name in workbook.sheet_names)
+        return [sheet.to_python(skip_empty_area=False) for sheet in sheets]
     except (CalamineError, OSError, ValueError) as error:
         raise UnreadableFileError(f"The file is not a readable Excel workbook ({error}).") from error
     except BaseException as error:
         # a damaged workbook can make the Rust reader panic, which arrives outside of Exception
         if type(error).__name__ != "PanicException":
             raise
-        raise UnreadableFileError("The file is not a readable Excel workbook (its structure is damaged).") from error
+        raise UnreadableFileError("The file is not a readable Excel workbook (it is damaged).") from error
 
 
 def _text(cell: Any) -> str:

@@ -1,4 +1,6 @@
-"""When a release became known, and what period it covers: one rule per publisher. Facts' own times belong to bronze."""
+"""When a release became known, and what period it covers: one rule per publisher. Facts' own times
+belong to bronze.
+"""
 
 from __future__ import annotations
 

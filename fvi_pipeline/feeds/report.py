@@ -1,4 +1,6 @@
-"""What an ingest did, for people and for Dagster. The ledger in the database is the record; this is its account."""
+"""What an ingest did, for people and for Dagster. The ledger in the database is the record; this is its
+account.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class FileResult:
-    """One file of the landing folder as the ledger has it. `is_new` is False when the ledger already had its content."""
+    """One file of the landing folder as the ledger has it. `is_new` is False when the ledger already
+    had its content.
+    """
 
     file_id: int
     publisher: str | None
@@ -38,7 +42,9 @@ class IngestReport:
 
     @property
     def files_by_status(self) -> dict[str, int]:
-        """Number of new files by status (loaded, rejected, ignored); `known` counts those that were there already."""
+        """Number of new files by status (loaded, rejected, ignored); `known` counts those that were
+        there already.
+        """
         counts = Counter(file.status if file.is_new else "known" for file in self.files)
         return {status: counts[status] for status in ("loaded", "rejected", "ignored", "known")}
 

@@ -14,7 +14,9 @@ _MAXIMUM_RAW_CHARACTERS = 20_000
 
 @dataclass(frozen=True)
 class QuarantinedRow:
-    """A row that cannot be loaded. `row_number` as a spreadsheet shows it; `raw` is the row as it stood in the file."""
+    """A row that cannot be loaded. `row_number` as a spreadsheet shows it; `raw` is the row as it stood
+    in the file.
+    """
 
     part: str
     row_number: int
@@ -24,7 +26,9 @@ class QuarantinedRow:
 
 @dataclass(frozen=True)
 class TextTable:
-    """The rows of one part: `rows[i]` has one text per header; `row_numbers[i]` is where a spreadsheet shows it."""
+    """The rows of one part: `rows[i]` has one text per header; `row_numbers[i]` is where a spreadsheet
+    shows it.
+    """
 
     part: Part
     header: tuple[str, ...]
@@ -42,7 +46,9 @@ class TextTable:
 
 @dataclass(frozen=True)
 class TextFile:
-    """What a reader found: at least one table, and texts beside the tables (titles, notes) for the release rule."""
+    """What a reader found: at least one table, and texts beside the tables (titles, notes) for the
+    release rule.
+    """
 
     tables: tuple[TextTable, ...]
     texts: tuple[str, ...]
@@ -74,7 +80,9 @@ def no_header_error(candidates: Sequence[Sequence[str]], parts: Sequence[Part]) 
 
 
 def shortened(raw: str) -> str:
-    """Raw text as the database can hold it: without NUL characters, and cut where it grows out of proportion."""
+    """Raw text as the database can hold it: without NUL characters, and cut where it grows out of
+    proportion.
+    """
     clean = raw.replace("\x00", "\N{SYMBOL FOR NULL}")
     if len(clean) <= _MAXIMUM_RAW_CHARACTERS:
         return clean

@@ -21,7 +21,9 @@ from fvi_pipeline.feeds.report import FileResult
 
 @dataclass(frozen=True)
 class SeenFile:
-    """A file of the landing folder as far as it is known without parsing. `sha256` is None when it cannot be read."""
+    """A file of the landing folder as far as it is known without parsing. `sha256` is None when it
+    cannot be read.
+    """
 
     name: str
     sha256: str | None
@@ -29,7 +31,9 @@ class SeenFile:
 
 
 def lock_ledger(connection: psycopg.Connection) -> None:
-    """Wait until no other transaction writes the ledger; freed by commit, rollback or the end of the process."""
+    """Wait until no other transaction writes the ledger; freed by commit, rollback or the end of the
+    process.
+    """
     connection.execute("select pg_advisory_xact_lock(hashtextextended('fvi.landing.files', 0))")
 
 
@@ -51,7 +55,8 @@ def known_file(connection: psycopg.Connection, name: str, sha256: str | None) ->
 def loaded_copy(connection: psycopg.Connection, feed: str, sha256: str | None) -> str | None:
     """The name under which a feed already loaded this very content, or None."""
     row = connection.execute(
-        "select name from landing.files where feed = %s and sha256 = %s and status = 'loaded' order by file_id limit 1",
+        "select name from landing.files where feed = %s and sha256 = %s and status = 'loaded' "
+        "order by file_id limit 1",
         [feed, sha256],
     ).fetchone()
     return None if row is None else str(row[0])
@@ -78,7 +83,8 @@ def write_entry(
     parsed: ParsedFile | None = None,
     known_at: datetime | None = None,
 ) -> FileResult:
-    """Enter a file in the ledger, with the rows, quarantined rows and rejected values of `parsed` if it is given.
+    """Enter a file in the ledger, with the rows, quarantined rows and rejected values of `parsed` if it is
+    given.
 
     The caller holds `lock_ledger` and commits.
 
@@ -89,8 +95,8 @@ def write_entry(
     rows_quarantined = len(parsed.quarantined) if parsed else 0
     rows_loaded = parsed.frame.height if parsed else 0
     row = connection.execute(
-        "insert into landing.files (publisher, feed, name, sha256, size_bytes, period, known_at, ingested_at, "
-        "rows_read, rows_loaded, rows_quarantined, status, reason, simulated) "
+        "insert into landing.files (publisher, feed, name, sha256, size_bytes, period, known_at, "
+        "ingested_at, rows_read, rows_loaded, rows_quarantined, status, reason, simulated) "
         "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning file_id",
         [
             feed.publisher if feed else None,

@@ -1,7 +1,8 @@
-"""One training from frame to challenger: split, trials, intervals, final fit, ONNX, parity, test. No store, no registry.
+"""One training from frame to challenger: split, trials, intervals, final fit, ONNX, parity, test. No store,
+no registry.
 
-The order is the protocol: trials and intervals see outcomes up to T only, and the test is predicted by the ONNX bytes
-that would be served.
+The order is the protocol: trials and intervals see outcomes up to T only, and the test is predicted by the
+ONNX bytes that would be served.
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ class Challenger:
         """What was measured, as flat numbers."""
         covered = sum(inside for inside, _ in self.interval_coverage.values())
         bins = sum(total for _, total in self.interval_coverage.values())
-        by_horizon = {f"interval_coverage_h{h}": inside / total for h, (inside, total) in self.interval_coverage.items()}
+        by_horizon = {
+            f"interval_coverage_h{h}": inside / total for h, (inside, total) in self.interval_coverage.items()
+        }
         return {
             **self.evaluation.as_metrics(),
             **{f"parity_{name}": float(value) for name, value in self.parity.as_dict().items()},
@@ -102,7 +105,8 @@ def train_challenger(
     Args:
         frame: see `dataset.make_dataset`; rows of other horizons than `horizons` are refused.
         feature_names: the features in the order of the model.
-        size_feature: the feature that ranks mines by production (any rising function of it), for the size-only rival.
+        size_feature: the feature that ranks mines by production (any rising function of it), for the
+            size-only rival.
         feature_service: name of the feature service that the features came from, for the lineage.
         storage_url: SQLAlchemy URL of Optuna's storage; None: in memory.
         settings: seed and search; the defaults when None.
@@ -116,11 +120,15 @@ def train_challenger(
     settings, policy = settings or TrainingSettings(), policy or SplitPolicy()
     names = list(feature_names)
     if size_feature not in names:
-        raise DatasetError(f"The size feature {size_feature} is not among the features. Name one that ranks by production.")
+        raise DatasetError(
+            f"The size feature {size_feature} is not among the features. Name one that ranks by production."
+        )
     dataset = make_dataset(frame, names)
     strange = sorted(set(dataset.horizons) - set(horizons))
     if strange:
-        raise DatasetError(f"The frame has rows with horizons {strange}, which the model is not made for. Drop them.")
+        raise DatasetError(
+            f"The frame has rows with horizons {strange}, which the model is not made for. Drop them."
+        )
     split = split_by_time(dataset, policy, train_until_year)
     lineage = data_hash(dataset, names)
     tuned = tune(split, names, settings, storage_url=storage_url, lineage=f"{lineage} {code_version()}")
@@ -141,7 +149,9 @@ def train_challenger(
 
 @lru_cache(maxsize=1)
 def code_version() -> str:
-    """Short hash of this package's sources and of the libraries that shape a model: the same code gives the same value."""
+    """Short hash of this package's sources and of the libraries that shape a model: the same code gives the
+    same value.
+    """
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
@@ -159,8 +169,10 @@ def _calibrate(
     settings: TrainingSettings,
     horizons: Sequence[int],
 ) -> IntervalTable:
-    # The validation years reach horizons up to their number. A longer horizon h is measured from an earlier origin: a fit
-    # on outcomes up to T - h predicts the cohort of T - h, whose outcome is that of T; if that fit knows the horizon at all.
+    # The validation years reach horizons up to their number. A longer horizon h is measured from an earlier
+    # origin: a fit
+    # on outcomes up to T - h predicts the cohort of T - h, whose outcome is that of T; if that fit knows
+    # the horizon at all.
     parts = [split.calibration]
     predictions = [_out_of_sample(split.tuning_fit, split.calibration, names, tuned, settings)]
     for horizon in sorted(h for h in horizons if h > policy.validation_years):
@@ -189,11 +201,8 @@ def _examine(
     files: ModelFiles, booster: lightgbm.Booster, split: Split, tuned: Tuned, dataset: Part, size_column: int
 ) -> Challenger:
     model = files.model()
-    probability = np.empty(len(split.test))
-    for horizon in split.test.horizons:
-        rows = split.test.horizon_years == horizon
-        probability[rows] = model.probabilities(split.test.features[rows, :-1], horizon)
     test = split.test
+    probability = model.probabilities_by_row(test.features[:, :-1], test.horizon_years)
     return Challenger(
         files=files,
         split=split,
@@ -209,6 +218,10 @@ def _examine(
         test_probability=probability,
         interval_coverage=model.metadata.intervals.coverage(probability, test.viable, test.horizon_years),
         importance=dict(
-            zip(booster.feature_name(), booster.feature_importance(importance_type="gain").tolist(), strict=True)
+            zip(
+                booster.feature_name(),
+                booster.feature_importance(importance_type="gain").tolist(),
+                strict=True,
+            )
         ),
     )

@@ -1,6 +1,8 @@
-"""The data set of one training: (mine, year, horizon) rows as float32 arrays, their split by time, their hash.
+"""The data set of one training: (mine, year, horizon) rows as float32 arrays, their split by time, their
+hash.
 
-What may be known when is decided here and nowhere else in the package. Reading the rows from a store does not belong here.
+What may be known when is decided here and nowhere else in the package. Reading the rows from a store does
+not belong here.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ class SplitPolicy(BaseModel):
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of a data set: keys [n], features float32 [n, F + 1] with the horizon last, outcomes 0 or 1 [n]."""
+    """Rows of a data set: keys [n], features float32 [n, F + 1] with the horizon last, outcomes "
+    "0 or 1 [n]."""
 
     keys: pl.DataFrame
     features: FloatArray
@@ -68,7 +71,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Split:
-    """The parts of one training; every outcome of every part but `test` is of a year up to `train_until_year`."""
+    """The parts of one training; every outcome of every part but `test` is of a year up to
+    `train_until_year`.
+    """
 
     train_until_year: int
     tuning_until_year: int
@@ -83,8 +88,10 @@ def make_dataset(frame: pl.DataFrame | pd.DataFrame, feature_names: Sequence[str
     """Rows with an outcome as arrays, sorted by key so that the order of the input never matters.
 
     Args:
-        frame: one row per mine, as-of year and horizon: mine_id, as_of_year, horizon_years, outcome_year, viable, features.
-        feature_names: the feature columns, in the order of the model; numbers or booleans; null and NaN mean missing.
+        frame: one row per mine, as-of year and horizon: mine_id, as_of_year, horizon_years, outcome_year,
+            viable, features.
+        feature_names: the feature columns, in the order of the model; numbers or booleans; null and NaN
+            mean missing.
 
     Raises:
         DatasetError: a column is missing, a key repeats or is null, or a value is infinite, text or not 0/1.
@@ -92,36 +99,56 @@ def make_dataset(frame: pl.DataFrame | pd.DataFrame, feature_names: Sequence[str
     rows = frame if isinstance(frame, pl.DataFrame) else pl.from_pandas(frame)
     absent = [name for name in (*KEY_COLUMNS, "viable", *feature_names) if name not in rows.columns]
     if absent:
-        raise DatasetError(f"The training frame lacks the columns {absent}. Add them to the feature service or the join.")
+        raise DatasetError(
+            f"The training frame lacks the columns {absent}. Add them to the feature service or the join."
+        )
     if not feature_names or len(set(feature_names)) != len(feature_names) or HORIZON in feature_names:
-        raise DatasetError("Name each feature once and leave horizon_years out: the model adds it as the last feature.")
+        raise DatasetError(
+            "Name each feature once and leave horizon_years out: the model adds it as the last feature."
+        )
     rows = rows.sort("mine_id", "as_of_year", HORIZON)
-    keys = rows.select(pl.col("mine_id").cast(pl.String), *(pl.col(name).cast(pl.Int64) for name in KEY_COLUMNS[1:]))
+    keys = rows.select(
+        pl.col("mine_id").cast(pl.String), *(pl.col(name).cast(pl.Int64) for name in KEY_COLUMNS[1:])
+    )
     if any(keys[name].null_count() for name in keys.columns):
-        raise DatasetError("A key column of the training frame holds nulls. Every row needs a mine, both years and a horizon.")
+        raise DatasetError(
+            "A key column of the training frame holds nulls. Every row needs a mine, both years "
+            "and a horizon."
+        )
     if keys.select("mine_id", "as_of_year", HORIZON).is_duplicated().any():
-        raise DatasetError("A mine, as-of year and horizon occurs twice in the training frame. The joins must not multiply rows.")
+        raise DatasetError(
+            "A mine, as-of year and horizon occurs twice in the training frame. The joins must "
+            "not multiply rows."
+        )
     viable = rows["viable"].cast(pl.Int8)
     if not viable.is_in([0, 1]).all() or viable.null_count():
-        raise DatasetError("viable must be 0 or 1 in every row. Drop the rows whose outcome is not known yet.")
-    return Part(keys, feature_matrix(rows, feature_names), viable.to_numpy())
+        raise DatasetError(
+            "viable must be 0 or 1 in every row. Drop the rows whose outcome is not known yet."
+        )
+    return Part(keys, feature_matrix(rows, [*feature_names, HORIZON]), viable.to_numpy())
 
 
-def feature_matrix(rows: pl.DataFrame, feature_names: Sequence[str]) -> FloatArray:
-    """Features and the horizon as float32 [n, F + 1], missing as NaN.
+def feature_matrix(rows: pl.DataFrame, columns: Sequence[str]) -> FloatArray:
+    """The columns as float32 [n, len(columns)], missing as NaN.
 
     Raises:
         DatasetError: a feature is text or infinite.
     """
-    columns = [*feature_names, HORIZON]
-    wrong = [name for name in columns if not (rows[name].dtype.is_numeric() or rows[name].dtype in (pl.Boolean, pl.Null))]
+    wrong = [
+        name
+        for name in columns
+        if not (rows[name].dtype.is_numeric() or rows[name].dtype in (pl.Boolean, pl.Null))
+    ]
     if wrong:
         raise DatasetError(f"The features {wrong} are not numbers. Encode them in the feature models.")
     matrix = rows.select(pl.col(name).cast(pl.Float32).fill_null(float("nan")) for name in columns).to_numpy()
     infinite = np.isinf(matrix).any(axis=0)
     if infinite.any():
         names = [name for name, bad in zip(columns, infinite, strict=True) if bad]
-        raise DatasetError(f"The features {names} hold infinite values. A ratio over zero must be null in the feature models.")
+        raise DatasetError(
+            f"The features {names} hold infinite values. A ratio over zero must be null in the "
+            f"feature models."
+        )
     return np.ascontiguousarray(matrix, dtype=np.float32)
 
 
@@ -130,7 +157,11 @@ def data_hash(dataset: Part, feature_names: Sequence[str]) -> str:
     digest = hashlib.sha256(json.dumps(list(feature_names)).encode())
     for name in dataset.keys.columns:
         column = dataset.keys[name]
-        digest.update("\n".join(column).encode() if column.dtype == pl.String else column.to_numpy().astype("<i8").tobytes())
+        digest.update(
+            "\n".join(column).encode()
+            if column.dtype == pl.String
+            else column.to_numpy().astype("<i8").tobytes()
+        )
     canonical = np.where(np.isnan(dataset.features), np.float32("nan"), dataset.features) + np.float32(0)
     digest.update(canonical.astype("<f4").tobytes())
     digest.update(dataset.viable.astype("<i1").tobytes())
@@ -140,10 +171,11 @@ def data_hash(dataset: Part, feature_names: Sequence[str]) -> str:
 def split_by_time(dataset: Part, policy: SplitPolicy, train_until_year: int | None = None) -> Split:
     """Split into fits, early stopping, calibration and test so that no part sees what lies after its year.
 
-    With T = `train_until_year` and V = T less `validation_years`: the tuning fit has outcomes up to V. Stopping and
-    calibration rows have as-of years from V on and outcomes up to T, so a mine's row can never be told from a shorter
-    horizon of the same mine and year in the fit; half of the mines stop the boosting, the other half set the intervals.
-    The final fit has all outcomes up to T, the test every as-of year after T.
+    With T = `train_until_year` and V = T less `validation_years`: the tuning fit has outcomes up to V.
+    Stopping and calibration rows have as-of years from V on and outcomes up to T, so a mine's row can never
+    be told from a shorter horizon of the same mine and year in the fit; half of the mines stop the boosting,
+    the other half set the intervals. The final fit has all outcomes up to T, the test has every as-of year
+    after T.
 
     Raises:
         DatasetError: the years do not suffice for the split.
@@ -175,7 +207,9 @@ def split_by_time(dataset: Part, policy: SplitPolicy, train_until_year: int | No
 
 
 def fit_rows(dataset: Part, until_year: int, policy: SplitPolicy) -> Part:
-    """Rows to fit on with outcomes up to `until_year`: comparable as-of years, and earlier ones where these are too few."""
+    """Rows to fit on with outcomes up to `until_year`: comparable as-of years, and earlier ones where these
+    are too few.
+    """
     known = dataset.where(pl.col("outcome_year") <= until_year)
     comparable = pl.col("as_of_year") >= policy.comparable_since_year
     counts = known.keys.filter(comparable).group_by(HORIZON).len()

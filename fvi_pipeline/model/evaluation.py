@@ -1,4 +1,5 @@
-"""How good a model is on the test rows, horizon by horizon, beside two simple rivals. Deciding on it belongs in `gate`.
+"""How good a model is on the test rows, horizon by horizon, beside two simple rivals. Deciding on it
+belongs in `gate`.
 
 A horizon that no test row reaches is reported as untested; no number is made up for it.
 """
@@ -35,7 +36,9 @@ class HorizonMetrics:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The measures by horizon and over all test rows; AUC over all is the mean of the horizons, weighted by rows."""
+    """The measures by horizon and over all test rows; AUC over all is the mean of the horizons, weighted by
+    rows.
+    """
 
     by_horizon: list[HorizonMetrics]
     untested_horizons: list[int]
@@ -49,11 +52,17 @@ class Evaluation:
     size_brier: float
 
     def as_metrics(self) -> dict[str, float]:
-        """Flat numbers, such as test_auc and test_auc_h3, for MLflow and asset metadata; unknown ones are left out."""
-        flat = {f"test_{name}": value for name, value in asdict(self).items() if isinstance(value, int | float)}
+        """Flat numbers, such as test_auc and test_auc_h3, for MLflow and asset metadata; unknown ones are
+        left out.
+        """
+        flat = {
+            f"test_{name}": value for name, value in asdict(self).items() if isinstance(value, int | float)
+        }
         for measures in self.by_horizon:
             suffix = f"h{measures.horizon_years}"
-            flat |= {f"test_{k}_{suffix}": v for k, v in asdict(measures).items() if v is not None and k != HORIZON}
+            flat |= {
+                f"test_{k}_{suffix}": v for k, v in asdict(measures).items() if v is not None and k != HORIZON
+            }
         return {name: float(value) for name, value in flat.items()}
 
     def as_frame(self) -> pl.DataFrame:
@@ -72,9 +81,11 @@ def evaluate(
     """Measure predictions of the test rows.
 
     Args:
-        split: its test part gives outcomes and horizons, its final fit the training base rate and the size-only rival.
+        split: its test part gives outcomes and horizons, its final fit the training base rate and the
+            size-only rival.
         probability: P(viable) of the test rows [n], from the ONNX model itself.
-        size: production of the test rows [n], in any unit, NaN where missing; `final_fit_size` the same for the fit.
+        size: production of the test rows [n], in any unit, NaN where missing; `final_fit_size` the same for
+            the fit.
         horizons: all horizons that the model answers for.
     """
     test = split.test
@@ -86,10 +97,20 @@ def evaluate(
         fitted = split.final_fit.horizon_years == horizon
         base_rate[rows] = _mean(split.final_fit.viable[fitted], otherwise=split.final_fit.viable)
         size_probability[rows] = _size_only(
-            final_fit_size[fitted], split.final_fit.viable[fitted], size[rows], otherwise=float(base_rate[rows][0])
+            final_fit_size[fitted],
+            split.final_fit.viable[fitted],
+            size[rows],
+            otherwise=float(base_rate[rows][0]),
         )
         measures.append(
-            _measure(horizon, test.viable[rows], probability[rows], base_rate[rows], size_probability[rows], size[rows])
+            _measure(
+                horizon,
+                test.viable[rows],
+                probability[rows],
+                base_rate[rows],
+                size_probability[rows],
+                size[rows],
+            )
         )
     weights = np.array([m.rows for m in measures])
     return Evaluation(
@@ -130,7 +151,9 @@ def log_loss(viable: NDArray[np.int8], probability: FloatVector) -> float:
 
 
 def calibration_error(viable: NDArray[np.int8], probability: FloatVector, bins: int = 10) -> float:
-    """Expected calibration error: mean difference of probability and share over bins of equal size, weighted by rows."""
+    """Expected calibration error: mean difference of probability and share over bins of equal size,
+    weighted by rows.
+    """
     gaps = [
         len(rows) * abs(float(probability[rows].mean()) - float(viable[rows].mean()))
         for rows in quantile_bins(probability, bins, minimum_rows=1)
@@ -158,15 +181,18 @@ def _measure(
         brier=brier(viable, probability),
         log_loss=log_loss(viable, probability),
         calibration_error=calibration_error(viable, probability),
-        closure_average_precision=float(average_precision_score(1 - viable, 1 - probability)) if both else None,
-        base_rate_brier=brier(viable, base_rate),
-        # a mine whose size is missing ranks last
+        closure_average_precision=float(average_precision_score(1 - viable, 1 - probability))
+        if both
+        else None,
+        base_rate_brier=brier(viable, base_rate),  # a mine whose size is missing ranks last
         size_auc=float(roc_auc_score(viable, np.nan_to_num(size, nan=-1.0))) if both else None,
         size_brier=brier(viable, size_probability),
     )
 
 
-def _size_only(size: FloatVector, viable: NDArray[np.int8], new_size: FloatVector, otherwise: float) -> FloatVector:
+def _size_only(
+    size: FloatVector, viable: NDArray[np.int8], new_size: FloatVector, otherwise: float
+) -> FloatVector:
     # isotonic: the best that a probability rising with size can do
     from sklearn.isotonic import IsotonicRegression
 

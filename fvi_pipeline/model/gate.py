@@ -1,4 +1,5 @@
-"""Whether a challenger may become the champion: a pure decision over measurements, each refusal with its reason.
+"""Whether a challenger may become the champion: a pure decision over measurements, each refusal with its
+reason.
 
 Moving the alias and keeping the ledger belong in `registry`.
 """
@@ -13,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from fvi_pipeline.model.challenger import Challenger
 from fvi_pipeline.model.evaluation import Evaluation
 from fvi_pipeline.model.intervals import FloatVector
 from fvi_pipeline.model.onnx_export import ParityReport
+from fvi_pipeline.model.scoring import ViabilityModel
 
 Decision = Literal["promoted", "refused", "kept"]
 
@@ -26,7 +29,9 @@ class GatePolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     noise_confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    """A challenger is worse than the champion if the paired bootstrap of the Brier difference says so with this confidence."""
+    """A challenger is worse than the champion if the paired bootstrap of the Brier difference says so with
+    this confidence.
+    """
     brier_margin: float = Field(default=0.0005, ge=0)
     """A difference in Brier score this small is never held against a challenger."""
     bootstrap_draws: int = Field(default=1000, ge=100)
@@ -35,12 +40,16 @@ class GatePolicy(BaseModel):
 
 @dataclass(frozen=True)
 class Champion:
-    """The reigning model as the gate sees it: its bytes' hash, its features, its probabilities on the same test rows [n]."""
+    """The reigning model as the gate sees it: its bytes' hash, its features, its probabilities on the same
+    test rows [n].
+
+    They are None if the champion uses a feature that the rows no longer have.
+    """
 
     version: str
     onnx_sha256: str
     features: Sequence[str]
-    probability: FloatVector
+    probability: FloatVector | None
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,32 @@ class Verdict:
     def reason(self) -> str:
         """All reasons as one text."""
         return " ".join(self.reasons)
+
+
+def judge(challenger: Challenger, champion: Champion | None, policy: GatePolicy | None = None) -> Verdict:
+    """Decide on a challenger as it came from its training."""
+    return decide(
+        onnx_sha256=challenger.files.onnx_sha256,
+        features=challenger.files.metadata.features,
+        parity=challenger.parity,
+        evaluation=challenger.evaluation,
+        probability=challenger.test_probability,
+        viable=challenger.split.test.viable,
+        mine_ids=challenger.split.test.keys["mine_id"].to_list(),
+        champion=champion,
+        policy=policy,
+    )
+
+
+def champion_on_test(version: str, model: ViabilityModel, challenger: Challenger) -> Champion:
+    """The reigning model, predicting the challenger's test rows."""
+    names = challenger.files.metadata.features
+    probability = None
+    if set(model.features) <= set(names) and set(challenger.split.test.horizons) <= set(model.horizons):
+        test = challenger.split.test
+        columns = [names.index(name) for name in model.features]
+        probability = model.probabilities_by_row(test.features[:, columns], test.horizon_years)
+    return Champion(version, model.onnx_sha256, model.features, probability)
 
 
 def decide(
@@ -78,7 +113,8 @@ def decide(
         features: the challenger's features; it may not lack one of the champion's.
         parity: ONNX against LightGBM.
         evaluation: the challenger on the test rows, beside the rivals.
-        probability: the challenger's P(viable) on the test rows [n]; `viable` their outcomes, `mine_ids` their mines.
+        probability: the challenger's P(viable) on the test rows [n]; `viable` their outcomes, `mine_ids`
+            their mines.
         champion: the reigning model on the same rows, or None when there is none.
         policy: margins; the defaults when None.
     """
@@ -89,11 +125,17 @@ def decide(
     if champion is None:
         if refusals:
             return Verdict("refused", refusals)
-        return Verdict("promoted", ["First champion: at parity, and better than the base rate and than size alone."])
+        return Verdict(
+            "promoted", ["First champion: at parity, and better than the base rate and than size alone."]
+        )
     lost = sorted(set(champion.features) - set(features))
     if lost:
         refusals.append(f"It lacks the champion's features {', '.join(lost)}.")
-    difference, low, high = paired_brier_difference(probability, champion.probability, viable, mine_ids, policy)
+    if champion.probability is None:
+        return Verdict("refused", refusals)
+    difference, low, high = paired_brier_difference(
+        probability, champion.probability, viable, mine_ids, policy
+    )
     if difference > policy.brier_margin and low > 0:
         refusals.append(
             f"Its Brier score is worse than that of version {champion.version} by {difference:.5f} "
@@ -103,7 +145,8 @@ def decide(
         return Verdict("refused", refusals, difference, low, high)
     reason = (
         f"At parity, better than both rivals, and not worse than version {champion.version} beyond the noise "
-        f"(Brier difference {difference:+.5f}, {policy.noise_confidence:.0%} interval {low:+.5f} to {high:+.5f})."
+        f"(Brier difference {difference:+.5f}, {policy.noise_confidence:.0%} interval {low:+.5f} "
+        f"to {high:+.5f})."
     )
     return Verdict("promoted", [reason], difference, low, high)
 
@@ -115,7 +158,9 @@ def paired_brier_difference(
     mine_ids: Sequence[str],
     policy: GatePolicy,
 ) -> tuple[float, float, float]:
-    """Brier of the challenger less that of the champion, with its bootstrap interval; whole mines are drawn."""
+    """Brier of the challenger less that of the champion, with its bootstrap interval; whole mines are
+    drawn.
+    """
     difference = (challenger - viable) ** 2 - (champion - viable) ** 2
     _, mine_numbers = np.unique(np.asarray(mine_ids), return_inverse=True)
     sums = np.bincount(mine_numbers, weights=difference)
@@ -132,14 +177,18 @@ def _absolute_refusals(parity: ParityReport, evaluation: Evaluation) -> list[str
     refusals = []
     if not parity.passed:
         refusals.append(
-            f"ONNX and LightGBM differ by more than {parity.tolerance:g} in {parity.rows_over_tolerance} of {parity.rows} rows."
+            f"ONNX and LightGBM differ by more than {parity.tolerance:g} in "
+            f"{parity.rows_over_tolerance} of {parity.rows} rows."
         )
     if not evaluation.brier < evaluation.base_rate_brier:
         refusals.append(
-            f"Its Brier score {evaluation.brier:.4f} is not below that of the training rate, {evaluation.base_rate_brier:.4f}."
+            f"Its Brier score {evaluation.brier:.4f} is not below that of the training rate, "
+            f"{evaluation.base_rate_brier:.4f}."
         )
     if evaluation.auc is None or evaluation.size_auc is None:
         refusals.append("The test rows have one outcome only, so that its ranking cannot be judged.")
     elif not evaluation.auc > evaluation.size_auc:
-        refusals.append(f"Its AUC {evaluation.auc:.3f} is not above that of production alone, {evaluation.size_auc:.3f}.")
+        refusals.append(
+            f"Its AUC {evaluation.auc:.3f} is not above that of production alone, {evaluation.size_auc:.3f}."
+        )
     return refusals

@@ -1,7 +1,8 @@
-"""Intervals of scores: for each horizon, where the share of viable mines lay among mines with a like probability.
+"""Intervals of scores: for each horizon, where the share of viable mines lay among mines with a like
+probability.
 
-Measured on calibration years that neither the fit nor the early stopping has seen, and never on the test years. Fitting
-and looking up are here; the model that predicts is not.
+Measured on calibration years that neither the fit nor the early stopping has seen, and never on the test
+years. Fitting and looking up are here; the model that predicts is not.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ FloatVector = NDArray[np.float64]
 
 
 class IntervalBin(BaseModel):
-    """Probabilities up to `upper` (and above the bin before): the interval of the viable share, and what it rests on."""
+    """Probabilities up to `upper` (and above the bin before): the interval of the viable share, and what it
+    rests on.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,7 +33,9 @@ class IntervalBin(BaseModel):
 
 
 class IntervalTable(BaseModel):
-    """Bins by horizon, with the nominal confidence and the variance between years (log-odds) that widened them."""
+    """Bins by horizon, with the nominal confidence and the variance between years (log-odds) that widened
+    them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,9 +56,17 @@ class IntervalTable(BaseModel):
         return min(found.low, probability), max(found.high, probability)
 
     def coverage(
-        self, probability: FloatVector, viable: NDArray[np.int8], horizon_years: NDArray[np.int64], minimum_rows: int = 50
+        self,
+        probability: FloatVector,
+        viable: NDArray[np.int8],
+        horizon_years: NDArray[np.int64],
+        minimum_rows: int = 50,
     ) -> dict[int, tuple[int, int]]:
-        """For each horizon (bins whose viable share lies within the bin's mean interval, bins) on other rows."""
+        """For each horizon (bins of other rows whose viable share their mean interval holds, bins).
+
+        The share of a bin is itself a draw of its few rows; the interval is widened by that noise (in
+        quadrature), so that an honest table covers the stated confidence.
+        """
         result: dict[int, tuple[int, int]] = {}
         for horizon in sorted(int(h) for h in np.unique(horizon_years)):
             if not self.is_measured(horizon):
@@ -65,7 +78,7 @@ class IntervalTable(BaseModel):
                 limits = np.array([self.interval(float(value), horizon) for value in p[rows]])
                 low, high = limits.mean(axis=0)
                 bins += 1
-                covered += bool(low <= y[rows].mean() <= high)
+                covered += _holds(low, high, float(y[rows].mean()), len(rows), self.confidence)
             result[horizon] = (covered, bins)
         return result
 
@@ -82,21 +95,24 @@ def fit_intervals(
 ) -> IntervalTable:
     """Measure the viable share in quantile bins of the predicted probability, horizon by horizon.
 
-    Each bin has at least `minimum_rows` rows (thin ones are pooled with their neighbours) unless the horizon has fewer in
-    all. The interval is Wilson's, widened by the variance between as-of years: mines of one year close together, and
-    the year that a score is for will have its own shift. Limits are widened until they rise with the probability.
+    Each bin has at least `minimum_rows` rows (thin ones are pooled with their neighbours) unless the
+    horizon has fewer in all. The interval is Wilson's, widened by the variance between as-of years: mines
+    of one year close together, and the year that a score is for will have its own shift. Limits are widened
+    until they rise with the probability.
     """
     cells = [
         (int(horizon), np.flatnonzero(horizon_years == horizon)[rows])
         for horizon in np.unique(horizon_years)
         for rows in quantile_bins(probability[horizon_years == horizon], maximum_bins, minimum_rows)
     ]
-    year_variance = _year_variance(cells, viable, as_of_year)
+    year_variance = _year_variance(cells, viable, as_of_year, confidence)
     by_horizon: dict[int, list[IntervalBin]] = {}
     for horizon, rows in cells:
         low, high = wilson_interval(float(viable[rows].sum()), len(rows), confidence, year_variance)
         upper = float(probability[rows].max())
-        by_horizon.setdefault(horizon, []).append(IntervalBin(upper=upper, low=low, high=high, rows=len(rows)))
+        by_horizon.setdefault(horizon, []).append(
+            IntervalBin(upper=upper, low=low, high=high, rows=len(rows))
+        )
     return IntervalTable(
         confidence=confidence,
         year_variance=year_variance,
@@ -104,11 +120,14 @@ def fit_intervals(
     )
 
 
-def wilson_interval(successes: float, rows: int, confidence: float, year_variance: float = 0.0) -> tuple[float, float]:
+def wilson_interval(
+    successes: float, rows: int, confidence: float, year_variance: float = 0.0
+) -> tuple[float, float]:
     """Wilson's interval of a share in a year to come.
 
-    `year_variance` is the variance of a year's shift in log-odds. It does not shrink with the rows: it bounds the
-    effective number of rows. The share in it is drawn towards one half, so that a bin without a closure has it too.
+    `year_variance` is the variance of a year's shift in log-odds. It does not shrink with the rows: it
+    bounds the effective number of rows. The share in it is drawn towards one half, so that a bin without a
+    closure has it too.
     """
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     share = successes / rows
@@ -116,11 +135,17 @@ def wilson_interval(successes: float, rows: int, confidence: float, year_varianc
     n = rows / (1 + rows * year_variance * drawn * (1 - drawn))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == rows else min(1.0, centre + half)
+    return low, high
 
 
-def quantile_bins(probability: FloatVector, maximum_bins: int, minimum_rows: int) -> Iterator[NDArray[np.int64]]:
-    """Row numbers by bin, bins of near-equal size and ascending probability; equal probabilities share a bin."""
+def quantile_bins(
+    probability: FloatVector, maximum_bins: int, minimum_rows: int
+) -> Iterator[NDArray[np.int64]]:
+    """Row numbers by bin, bins of near-equal size and ascending probability; equal probabilities share a
+    bin.
+    """
     order = np.argsort(probability, kind="stable")
     bins = max(1, min(maximum_bins, len(order) // max(1, minimum_rows)))
     start = 0
@@ -136,11 +161,18 @@ def quantile_bins(probability: FloatVector, maximum_bins: int, minimum_rows: int
 
 
 def _year_variance(
-    cells: list[tuple[int, NDArray[np.int64]]], viable: NDArray[np.int8], as_of_year: NDArray[np.int64]
+    cells: list[tuple[int, NDArray[np.int64]]],
+    viable: NDArray[np.int8],
+    as_of_year: NDArray[np.int64],
+    confidence: float,
 ) -> float:
-    # DerSimonian and Laird's moment estimate over the shifts of single years in log-odds, pooled over horizons. The shift
+    from scipy.stats import t as student_t
+
+    # DerSimonian and Laird's moment estimate over the shifts of single years in log-odds, pooled over
+    # horizons. The shift
     # of a year is that of all its mines from the shares of their bins, one Newton step.
     chi_square = degrees = weights = 0.0
+    longest = 1
     for horizon in {horizon for horizon, _ in cells}:
         rows = np.concatenate([rows for of_horizon, rows in cells if of_horizon == horizon])
         share = np.concatenate(
@@ -154,8 +186,22 @@ def _year_variance(
         mean = np.average(shift, weights=information)
         chi_square += float((information * (shift - mean) ** 2).sum())
         degrees += len(years) - 1
+        longest = max(longest, len(years))
         weights += float(information.sum() - (information**2).sum() / information.sum())
-    return max(0.0, (chi_square - degrees) / weights) if weights else 0.0
+    if not weights:
+        return 0.0
+    between_years = max(0.0, (chi_square - degrees) / weights)
+    # the mean of the years is uncertain too, and their variance is known from few of them: Student's quantile
+    tail = 0.5 + confidence / 2
+    inflation = (float(student_t.ppf(tail, degrees)) / NormalDist().inv_cdf(tail)) ** 2
+    return between_years * (1 + 1 / longest) * inflation
+
+
+def _holds(low: float, high: float, share: float, rows: int, confidence: float) -> bool:
+    centre = (low + high) / 2
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    half = math.hypot((high - low) / 2, z * math.sqrt(centre * (1 - centre) / rows))
+    return bool(abs(share - centre) <= half)
 
 
 def _rising(bins: list[IntervalBin]) -> list[IntervalBin]:

@@ -42,7 +42,8 @@ class ParityReport:
 
 
 def to_onnx(booster: lightgbm.Booster, metadata: ModelMetadata) -> bytes:
-    """ONNX bytes of the model: input `features` float32 [n, F + 1], output probabilities [n, 2]; carries its description.
+    """ONNX bytes of the model: input `features` float32 [n, F + 1], output probabilities [n, 2]; carries
+    its description.
 
     Raises:
         ParityError: the description names other features than the model has.
@@ -51,9 +52,14 @@ def to_onnx(booster: lightgbm.Booster, metadata: ModelMetadata) -> bytes:
     from onnxmltools.convert.common.data_types import FloatTensorType
 
     if booster.feature_name() != metadata.columns:
-        raise ParityError("The description names other features than the fitted model. Build both from the same list.")
+        raise ParityError(
+            "The description names other features than the fitted model. Build both from the same list."
+        )
     model = convert_lightgbm(
-        booster, name=metadata.name, initial_types=[(INPUT_NAME, FloatTensorType([None, len(metadata.columns)]))], zipmap=False
+        booster,
+        name=metadata.name,
+        initial_types=[(INPUT_NAME, FloatTensorType([None, len(metadata.columns)]))],
+        zipmap=False,
     )
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, metadata.model_dump_json()
@@ -61,7 +67,9 @@ def to_onnx(booster: lightgbm.Booster, metadata: ModelMetadata) -> bytes:
 
 
 def check_parity(onnx_model: bytes, booster: lightgbm.Booster, features: FloatArray) -> ParityReport:
-    """Compare both models on `features` [n, F + 1], at and beside every threshold, and with each feature missing in turn."""
+    """Compare both models on `features` [n, F + 1], at and beside every threshold, and with each feature
+    missing in turn.
+    """
     at_thresholds = threshold_rows(booster, features)
     missing = _rows_with_missing(features)
     rows = np.concatenate([features, at_thresholds, missing])
@@ -76,7 +84,9 @@ def check_parity(onnx_model: bytes, booster: lightgbm.Booster, features: FloatAr
 
 
 def threshold_rows(booster: lightgbm.Booster, features: FloatArray) -> FloatArray:
-    """Rows of `features` with one value set to a threshold of the trees, or to the float32 just below or above it."""
+    """Rows of `features` with one value set to a threshold of the trees, or to the float32 just below or
+    above it.
+    """
     splits: set[tuple[int, float]] = set()
     for tree in booster.dump_model()["tree_info"]:
         _collect_splits(tree["tree_structure"], splits)
@@ -87,7 +97,7 @@ def threshold_rows(booster: lightgbm.Booster, features: FloatArray) -> FloatArra
     at = np.array([threshold for _, threshold in ordered], dtype=np.float32)
     infinity = np.float32(np.inf)
     values = np.stack([np.nextafter(at, -infinity), at, np.nextafter(at, infinity)], axis=1).ravel()
-    rows = features[np.linspace(0, len(features) - 1, num=len(values)).astype(int)].copy()
+    rows: FloatArray = features[np.linspace(0, len(features) - 1, num=len(values)).astype(int)].copy()
     rows[np.arange(len(values)), columns] = values
     return rows
 
@@ -105,6 +115,6 @@ def _rows_with_missing(features: FloatArray, rows_per_feature: int = 20) -> Floa
     if not len(features):
         return np.empty((0, features.shape[1]), dtype=np.float32)
     chosen = np.linspace(0, len(features) - 1, num=count * rows_per_feature).astype(int)
-    rows = features[chosen].copy()
+    rows: FloatArray = features[chosen].copy()
     rows[np.arange(len(rows)), np.arange(len(rows)) % count] = np.nan
     return rows

@@ -1,7 +1,9 @@
-"""The model as it is served: ONNX bytes with their description, from probabilities to scores, intervals and reasons.
+"""The model as it is served: ONNX bytes with their description, from probabilities to scores, intervals and
+reasons.
 
-The batch scores and the HTTP service both score through `ViabilityModel`, so that they agree. Imports stay light:
-ONNX Runtime when a model is loaded, LightGBM only when reasons are asked for. Registries and tables do not belong here.
+The batch scores and the HTTP service both score through `ViabilityModel`, so that they agree. Imports stay
+light: ONNX Runtime when a model is loaded, LightGBM only when reasons are asked for. Registries and tables
+do not belong here.
 """
 
 from __future__ import annotations
@@ -92,7 +94,9 @@ class OnnxClassifier:
         """P(viable) [n] of float32 features [n, F + 1]."""
         if not len(features):
             return np.empty(0)
-        output = self._session.run([self._output], {INPUT_NAME: np.ascontiguousarray(features, dtype=np.float32)})[0]
+        output = self._session.run(
+            [self._output], {INPUT_NAME: np.ascontiguousarray(features, dtype=np.float32)}
+        )[0]
         return np.asarray(output, dtype=np.float64)[:, 1]
 
     @property
@@ -115,7 +119,9 @@ class ViabilityModel:
         self._booster_text = booster_text
         description = self._classifier.properties.get(METADATA_KEY)
         if description is None:
-            raise ScoringError("The ONNX file carries no description of an FVI model. Use a model that `fvi run` registered.")
+            raise ScoringError(
+                "The ONNX file carries no description of an FVI model. Use a model that `fvi run` registered."
+            )
         self.metadata = ModelMetadata.model_validate_json(description)
 
     @classmethod
@@ -142,21 +148,38 @@ class ViabilityModel:
         """
         return self._classifier.probabilities(self.with_horizon(features, horizon_years))
 
+    def probabilities_by_row(
+        self, features: NDArray[np.float32], horizon_years: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """P(viable) [n] of features [n, F], each row at its own horizon [n]."""
+        probability = np.empty(len(features))
+        for horizon in np.unique(horizon_years):
+            rows = horizon_years == horizon
+            probability[rows] = self.probabilities(features[rows], int(horizon))
+        return probability
+
     def score(self, features: NDArray[np.float32]) -> list[list[Score]]:
         """For each of n mines (features float32 [n, F]) its scores at every horizon, shortest first."""
         by_horizon = [self.probabilities(features, horizon).tolist() for horizon in self.horizons]
         return [self._scores_of_mine(row) for row in zip(*by_horizon, strict=True)]
 
     def interval(self, probability: float, horizon_years: int) -> tuple[float, float]:
-        """Low and high in 0–1 around a probability of the model; (0, 1) where nothing was measured for the horizon."""
+        """Low and high in 0–1 around a probability of the model; (0, 1) where nothing was measured for the
+        horizon.
+        """
         return self.metadata.intervals.interval(probability, horizon_years)
 
-    def top_contributions(self, row: NDArray[np.float32], horizon_years: int, k: int = 5) -> list[Contribution]:
+    def top_contributions(
+        self, row: NDArray[np.float32], horizon_years: int, k: int = 5
+    ) -> list[Contribution]:
         """The k features that move one mine's log-odds most; `row` is float32 [F]."""
         return self.contributions(row.reshape(1, -1), horizon_years, k)[0]
 
-    def contributions(self, features: NDArray[np.float32], horizon_years: int, k: int = 5) -> list[list[Contribution]]:
-        """For each of n mines the k largest contributions (TreeSHAP, log-odds), largest in absolute value first.
+    def contributions(
+        self, features: NDArray[np.float32], horizon_years: int, k: int = 5
+    ) -> list[list[Contribution]]:
+        """For each of n mines the k largest contributions (TreeSHAP, log-odds), largest in absolute value
+        first.
 
         The contribution of the horizon itself is left out: it is the same question for every mine.
 
@@ -166,7 +189,9 @@ class ViabilityModel:
         matrix = self.with_horizon(features, horizon_years)
         if not len(matrix):
             return []
-        contributions = np.asarray(self._booster.predict(matrix, pred_contrib=True))[:, : len(self.features)]
+        contributions = np.asarray(self._booster.predict(matrix, pred_contrib=True, num_threads=1))[
+            :, : len(self.features)
+        ]
         order = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :k]
         return [
             [
@@ -183,9 +208,13 @@ class ViabilityModel:
     def with_horizon(self, features: NDArray[np.float32], horizon_years: int) -> NDArray[np.float32]:
         """The input [n, F + 1] of the trees for features [n, F] at one horizon."""
         if horizon_years not in self.horizons:
-            raise ScoringError(f"The model has no horizon of {horizon_years} years. Ask for one of {self.horizons}.")
+            raise ScoringError(
+                f"The model has no horizon of {horizon_years} years. Ask for one of {self.horizons}."
+            )
         if features.ndim != 2 or features.shape[1] != len(self.features):
-            raise ScoringError(f"Features must be an array [n, {len(self.features)}], not {list(features.shape)}.")
+            raise ScoringError(
+                f"Features must be an array [n, {len(self.features)}], not {list(features.shape)}."
+            )
         if np.isinf(features).any():
             raise ScoringError("A feature is infinite. Leave it missing (NaN) instead.")
         horizon = np.full((len(features), 1), horizon_years, dtype=np.float32)
@@ -197,7 +226,7 @@ class ViabilityModel:
 
         if self._booster_text is None:
             raise ScoringError("The model was loaded without model.txt, which the reasons are computed from.")
-        return lightgbm.Booster(params={"num_threads": 1, "verbose": -1}, model_str=self._booster_text)
+        return lightgbm.Booster(model_str=self._booster_text)
 
     def _scores_of_mine(self, probabilities: Sequence[float]) -> list[Score]:
         scores: list[Score] = []
@@ -235,5 +264,8 @@ class ModelFiles:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ONNX_FILE).write_bytes(self.onnx_model)
         (folder / BOOSTER_FILE).write_text(self.booster_text)
-        description: dict[str, Any] = {**self.metadata.model_dump(mode="json"), "onnx_sha256": self.onnx_sha256}
+        description: dict[str, Any] = {
+            **self.metadata.model_dump(mode="json"),
+            "onnx_sha256": self.onnx_sha256,
+        }
         (folder / METADATA_FILE).write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")

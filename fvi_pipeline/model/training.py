@@ -1,4 +1,5 @@
-"""Fitting: LightGBM with a few Optuna trials, early stopping on later years, the same bytes for the same data and seed.
+"""Fitting: LightGBM with a few Optuna trials, early stopping on later years, the same bytes for the same
+data and seed.
 
 Choosing what to fit on belongs in `dataset`, judging the result in `evaluation`.
 """
@@ -56,7 +57,8 @@ class TrainingSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Tuned:
-    """The outcome of the trials: the parameters, the number of trees and the log loss on the stopping rows."""
+    """The outcome of the trials: the parameters, the number of trees and the log loss on the "
+    "stopping rows."""
 
     parameters: BoosterParameters
     rounds: int
@@ -65,13 +67,19 @@ class Tuned:
 
 
 def tune(
-    split: Split, feature_names: list[str], settings: TrainingSettings, *, storage_url: str | None, lineage: str
+    split: Split,
+    feature_names: list[str],
+    settings: TrainingSettings,
+    *,
+    storage_url: str | None,
+    lineage: str,
 ) -> Tuned:
     """Try parameters on the tuning fit, stop each boosting on the stopping rows, and return the best.
 
-    The study lies in `storage_url` (SQLAlchemy; None: in memory); `lineage` has to tell data and code apart from others.
-    The trial of each slot follows from the seed and from the finished slots before it, so a search that was killed and
-    started again finds what an undisturbed one finds, and a finished one is only read.
+    The study lies in `storage_url` (SQLAlchemy; None: in memory); `lineage` has to tell data and code apart
+    from others. The trial of each slot follows from the seed and from the finished slots before it, so a
+    search that was killed and started again finds what an undisturbed one finds, and a finished one is only
+    read.
     """
     import optuna
 
@@ -90,7 +98,9 @@ def tune(
         data = data or _tuning_data(split, feature_names)
         _run_slot(study, slot, settings, feature_names, data)
     finished = _finished_slots(study)
-    best = min((finished[slot] for slot in range(settings.trials)), key=lambda t: (t.value, t.user_attrs["slot"]))
+    best = min(
+        (finished[slot] for slot in range(settings.trials)), key=lambda t: (t.value, t.user_attrs["slot"])
+    )
     return Tuned(
         parameters=_parameters(settings.start, best.params),
         rounds=int(best.user_attrs["rounds"]),
@@ -100,24 +110,31 @@ def tune(
 
 
 def fit(
-    part: Part, feature_names: list[str], parameters: BoosterParameters, rounds: int, settings: TrainingSettings
+    part: Part,
+    feature_names: list[str],
+    parameters: BoosterParameters,
+    rounds: int,
+    settings: TrainingSettings,
 ) -> lightgbm.Booster:
     """Fit `rounds` trees on the rows of `part`; P(viable) never rises with the horizon.
 
-    Thresholds are rounded down to float32, which changes no decision on float32 features and makes the ONNX form exact.
+    Thresholds are rounded down to float32, which changes no decision on float32 features and makes the ONNX
+    form exact.
     """
     import lightgbm
 
     data = _lightgbm_dataset(part, feature_names)
-    booster = lightgbm.train(_lightgbm_parameters(parameters, feature_names, settings), data, num_boost_round=rounds)
+    booster = lightgbm.train(
+        _lightgbm_parameters(parameters, feature_names, settings), data, num_boost_round=rounds
+    )
     return with_float32_thresholds(booster)
 
 
 def with_float32_thresholds(booster: lightgbm.Booster) -> lightgbm.Booster:
     """The same trees with every threshold replaced by the greatest float32 not above it.
 
-    For float32 x, x <= threshold holds before exactly if it holds after. ONNX stores thresholds as float32 and would round
-    some of them up, past a feature value.
+    For float32 x, x <= threshold holds before exactly if it holds after. ONNX stores thresholds as float32
+    and would round some of them up, past a feature value.
     """
     import lightgbm
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from fvi_pipeline.platform.errors import PlatformError
 
@@ -34,6 +35,8 @@ def advisory_lock(connection: psycopg.Connection, name: str) -> Iterator[None]:
         yield
     finally:
         if not connection.closed:
+            if connection.info.transaction_status == TransactionStatus.INERROR:
+                connection.rollback()  # else the unlocking would fail too, and hide the error of the block
             connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [name])
 
 

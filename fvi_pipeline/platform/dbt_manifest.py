@@ -26,7 +26,8 @@ def project_digest(project_dir: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(path for pattern in _PARSED for path in project_dir.rglob(pattern)):
         relative = path.relative_to(project_dir)
-        if relative.parts[0] not in _GENERATED_FOLDERS:
+        # dbt notes a user's number in .user.yml, which is no part of the project
+        if relative.parts[0] not in _GENERATED_FOLDERS and not path.name.startswith("."):
             digest.update(str(relative).encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -7,6 +7,7 @@ whole: whatever lies at `FVI_HOME/postgres` is never deleted by this module.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -146,18 +147,29 @@ class EmbeddedPostgres:
             )
 
     def _launch(self) -> None:
-        for orphan in self._processes():
-            # children of a killed postmaster hold its shared memory; what they had committed is in the log
-            orphan.kill()
-            orphan.wait(10)
-        # with no process of this cluster left, the file can only point at a program that reused the number
-        (self.data_folder / "postmaster.pid").unlink(missing_ok=True)
+        self._end_orphans()
+        socket_folder = self._socket_folder()
+        # with no process of this cluster left, these can only point at a zombie or a program that reused the number
+        for lock_file in (self.data_folder / "postmaster.pid", socket_folder / ".s.PGSQL.5432.lock"):
+            lock_file.unlink(missing_ok=True)
         settings = self.data_folder / _SETTINGS_FILE
         if settings.read_text() != _SETTINGS:
             settings.write_text(_SETTINGS)
         settings.chmod(0o644)  # written by root, read by the server's user
         may_enter(_binaries(), self.data_folder.resolve().parent)
-        self._pg_ctl("-w", "-t", "30", "-l", str(self.log_file), "-o", f"-k {shlex.quote(str(self._socket_folder()))}", "start")
+        options = f"-k {shlex.quote(str(socket_folder))}"
+        self._pg_ctl("-w", "-t", "30", "-l", str(self.log_file), "-o", options, "start")
+
+    def _end_orphans(self) -> None:
+        deadline = time.monotonic() + 10
+        while (orphans := self._processes()) and time.monotonic() < deadline:
+            for orphan in orphans:
+                # children of a killed postmaster hold its shared memory; what they had committed is in the log
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    orphan.kill()
+            time.sleep(0.02)
+        if orphans:
+            raise OSError(f"processes of a killed server do not end: {[orphan.pid for orphan in orphans]}")
 
     def _socket_folder(self) -> Path:
         folder = self.data_folder.resolve()

@@ -6,6 +6,7 @@ and keeps an append-only file, so that a killed server comes back with what it h
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import socket
@@ -82,13 +83,13 @@ class EmbeddedValkey:
 
     def stop(self) -> None:
         """Stop the server if it runs; what it holds is on disk."""
-        for process in self._processes():
-            process.terminate()
-            try:
-                process.wait(10)
-            except psutil.TimeoutExpired:
-                process.kill()
-                process.wait(10)
+        for end in (psutil.Process.terminate, psutil.Process.kill):
+            for process in self._processes():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    end(process)
+            deadline = time.monotonic() + 10
+            while self._processes() and time.monotonic() < deadline:
+                time.sleep(0.02)
 
     def pid(self) -> int | None:
         """Process id of the running server, or None."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 
+from fvi_pipeline.feeds.ingest import SIMULATED_MARKER
 from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings
 
 _CODE_FOLDERS = ("fvi_pipeline", "dbt_project/models", "dbt_project/macros", "feature_repo", "bentos")
@@ -36,9 +37,28 @@ def input_digests(connection: psycopg.Connection, code: str) -> dict[str, str]:
     return {str(feed): hashlib.sha256(f"{code}:{files}".encode()).hexdigest() for feed, files in rows}
 
 
+def unseen_files(connection: psycopg.Connection, folder: Path) -> list[str]:
+    """Names (relative to the folder) of files whose content the ledger does not have under that name."""
+    known = set(connection.execute("select name, sha256 from landing.files").fetchall())
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    return [name for name in names if name != SIMULATED_MARKER and (name, _sha256(folder / name)) not in known]
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None  # the ingest records it with its reason
+
+
 def changed_feeds(connection: psycopg.Connection, digests: dict[str, str]) -> list[str]:
     """Feeds whose files or code differ from those that the tables downstream were last built from."""
-    built = dict(connection.execute("select feed, digest from ops.refreshed_inputs").fetchall())
+    built: dict[str, str] = dict(connection.execute("select feed, digest from ops.refreshed_inputs").fetchall())
     return sorted(feed for feed, digest in digests.items() if built.get(feed) != digest)
 
 

@@ -17,12 +17,11 @@ from dagster._core.events.log import EventLogEntry
 
 from fvi_pipeline.definitions import MAIN_JOB, build_defs
 from fvi_pipeline.defs.evidence import FEEDS_OF_DOCUMENTS
-from fvi_pipeline.feeds.ingest import FileResult, new_files
 from fvi_pipeline.platform.database import advisory_lock, connect
 from fvi_pipeline.platform.errors import PlatformError
 from fvi_pipeline.platform.servers import Servers, status
 from fvi_pipeline.platform.settings import Settings
-from fvi_pipeline.run.inputs import changed_feeds, code_digest, input_digests, record_refreshed
+from fvi_pipeline.run.inputs import changed_feeds, code_digest, input_digests, record_refreshed, unseen_files
 from fvi_pipeline.run.meter import Meter, StageRun
 from fvi_pipeline.run.source import Source
 
@@ -34,6 +33,19 @@ _STAGE_TITLES = {
 }
 
 
+@dataclass(frozen=True)
+class TakenFile:
+    """One file as the ledger has it."""
+
+    name: str
+    feed: str | None
+    status: str
+    reason: str | None
+    rows_read: int
+    rows_loaded: int
+    rows_quarantined: int
+
+
 class RunFailed(RuntimeError):
     """A stage failed; the message names it, its error and what to do."""
 
@@ -43,7 +55,7 @@ class RunReport:
     """What a run did: the files it saw for the first time, the feeds that had changed, and its stages."""
 
     run_id: str | None = None
-    files: list[FileResult] = field(default_factory=list)
+    files: list[TakenFile] = field(default_factory=list)
     refreshed: list[str] = field(default_factory=list)
     stages: list[StageRun] = field(default_factory=list)
 
@@ -58,7 +70,7 @@ def run_pipeline(settings: Settings, servers: Servers, source: Source, say: Say)
     with connect(servers.database_url, autocommit=True) as connection, _only_run(connection):
         code = code_digest(settings)
         report = RunReport()
-        unseen = new_files(connection, source.folder)
+        unseen = unseen_files(connection, source.folder)
         pending = changed_feeds(connection, input_digests(connection, code))
         if not unseen and not pending:
             return report
@@ -167,16 +179,16 @@ def _last_file_id(connection: psycopg.Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def _files_since(connection: psycopg.Connection, file_id: int) -> list[FileResult]:
+def _files_since(connection: psycopg.Connection, file_id: int) -> list[TakenFile]:
     rows = connection.execute(
         "select name, feed, status, reason, rows_read, rows_loaded, rows_quarantined from landing.files "
         "where file_id > %s order by file_id",
         [file_id],
     ).fetchall()
-    return [FileResult(*row) for row in rows]
+    return [TakenFile(*row) for row in rows]
 
 
-def _nothing_loaded(source: Source, files: list[FileResult]) -> str:
+def _nothing_loaded(source: Source, files: list[TakenFile]) -> str:
     reasons = "\n".join(f"  {file.name}: {file.reason}" for file in files if file.status != "loaded")
     return (
         f"Nothing could be loaded from {source.folder}. It should hold eia_coal/, gem/, world_bank/, owid/ or documents/"

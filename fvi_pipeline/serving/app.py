@@ -1,4 +1,4 @@
-"""The HTTP application: routes, limits and errors. Scores come from `predictor`, stores from whoever mounts it.
+"""The HTTP application: routes, limits, errors. Scores come from `predictor`, stores from whoever mounts it.
 
 Endpoints that wait for a store are plain functions: FastAPI runs them in threads, so that a slow store
 never holds up /livez.
@@ -26,6 +26,7 @@ from fvi_pipeline.serving.contract import (
     PredictRequest,
     RetrieveRequest,
     RetrieveResponse,
+    WeightsResponse,
 )
 from fvi_pipeline.serving.errors import ServingError, StoreUnavailableError
 from fvi_pipeline.serving.limits import BodyLimit
@@ -51,7 +52,7 @@ class Backends:
 
     scorer: Scorer
     retrieve: Callable[[str, int], Awaitable[list[dict[str, Any]]]]
-    weights: Callable[[], dict[str, Any]]
+    weights: Callable[[], WeightsResponse]
 
 
 def create_app(docs_assets: Path | None = None) -> FastAPI:
@@ -69,7 +70,9 @@ def create_app(docs_assets: Path | None = None) -> FastAPI:
             503: "A store that is down",
         }.items()
     }
-    unknown_mine: dict[int | str, dict[str, Any]] = {404: {"model": ErrorResponse, "description": "An unknown mine"}}
+    unknown_mine: dict[int | str, dict[str, Any]] = {
+        404: {"model": ErrorResponse, "description": "An unknown mine"}
+    }
     app = FastAPI(
         title="FVI scoring service",
         description="Future Viability Index: scores, weights and evidence of coal mines.",
@@ -102,7 +105,7 @@ def create_app(docs_assets: Path | None = None) -> FastAPI:
         return RetrieveResponse.model_validate({"passages": passages})
 
     @app.get("/weights")
-    def weights(backends: Annotated[Backends, Depends(_backends)]) -> dict[str, Any]:
+    def weights(backends: Annotated[Backends, Depends(_backends)]) -> WeightsResponse:
         """Return the dynamic weights of the index's metrics, as computed last."""
         return backends.weights()
 
@@ -163,7 +166,7 @@ def _describe(error: RequestValidationError) -> str:
 
 
 def _add_docs(app: FastAPI, docs_assets: Path | None) -> None:
-    addresses = {}
+    addresses: dict[str, Any] = {}
     if docs_assets is not None:
         app.mount("/docs/assets", StaticFiles(directory=docs_assets), name="docs-assets")
         addresses = {

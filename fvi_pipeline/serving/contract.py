@@ -1,8 +1,8 @@
-"""Requests and answers of the HTTP service, as pydantic models. What is computed for them belongs in `predictor`."""
+"""Requests and answers of the HTTP service. What is computed for them belongs in `predictor`."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from fvi_pipeline.evidence.retrieval import MAXIMUM_PASSAGES, MAXIMUM_QUERY_CHARACTERS
 
@@ -60,7 +60,9 @@ class RetrieveRequest(_Request):
         extra="forbid", json_schema_extra={"examples": [{"query": "methane drainage", "k": 3}]}
     )
 
-    query: Annotated[str, Field(strict=True, min_length=1, max_length=MAXIMUM_QUERY_CHARACTERS, pattern=r"\S")]
+    query: Annotated[
+        str, Field(strict=True, min_length=1, max_length=MAXIMUM_QUERY_CHARACTERS, pattern=r"\S")
+    ]
     k: Annotated[int, Field(strict=True, ge=1, le=MAXIMUM_PASSAGES)] = 5
 
 
@@ -114,6 +116,23 @@ class RetrieveResponse(BaseModel):
     """Passages, best first."""
 
     passages: list[RetrievedPassage]
+
+
+class MetricWeight(BaseModel):
+    """The dynamic weight of a metric of the index, and what it was made from."""
+
+    metric: str
+    weight: float = Field(description="Share of the sum of all weights")
+    base_weight: float
+    quality: float
+    information_gain: float | None = Field(description="Null where nothing has been measured")
+    computed_at: AwareDatetime
+
+
+class WeightsResponse(BaseModel):
+    """The weights in force, the heaviest first."""
+
+    weights: list[MetricWeight]
 
 
 class ErrorDetail(BaseModel):

@@ -1,4 +1,4 @@
-"""Errors that a caller of the HTTP service is told. Each has a status, a code for programs and a sentence for people."""
+"""Errors that a caller is told: each has a status, a code for programs and a sentence for people."""
 
 
 class ServingError(Exception):

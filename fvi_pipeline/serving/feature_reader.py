@@ -1,4 +1,4 @@
-"""Mines from Feast's online store, for the predictor. The views and the service are defined in feature_repo."""
+"""Mines from Feast's online store, for the predictor. Views and services are defined in feature_repo."""
 
 import threading
 import time
@@ -69,7 +69,8 @@ class FeastFeatureReader:
     def _mine(self, columns: dict[str, list[Any]], position: int) -> StoredMine | None:
         year = columns["as_of_year"][position]
         index_score = columns["index_score"][position]
-        if year is None and index_score is None:
+        # Coverage tells a mine whose index is null from one that is not there.
+        if year is None and columns["coverage"][position] is None:
             return None
         features = {} if year is None else {name: columns[name][position] for name in self._features}
         return StoredMine(

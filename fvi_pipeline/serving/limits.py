@@ -5,8 +5,6 @@ import json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-
-
 class BodyLimit:
     """An ASGI application that answers 413 to a body beyond the limit, declared or streamed."""
 
@@ -15,6 +13,7 @@ class BodyLimit:
         self.maximum_bytes = maximum_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

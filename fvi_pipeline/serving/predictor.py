@@ -10,9 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fvi_pipeline.model.scoring import Score, ViabilityModel
 from fvi_pipeline.model.scoring import Contribution as ModelContribution
-
+from fvi_pipeline.model.scoring import Score, ViabilityModel
 from fvi_pipeline.serving.contract import (
     MAXIMUM_BATCH,
     Contribution,
@@ -107,7 +106,9 @@ class Predictor:
             answers[position] = answer
         return [answer for answer in answers if answer is not None]
 
-    def _score(self, scored: list[tuple[int, PredictRequest, StoredMine]]) -> Iterator[tuple[int, Prediction]]:
+    def _score(
+        self, scored: list[tuple[int, PredictRequest, StoredMine]]
+    ) -> Iterator[tuple[int, Prediction]]:
         """Score all at once: one run of the model, and one computation of reasons a horizon."""
         if not scored:
             return
@@ -177,5 +178,7 @@ def why_no_score(mine: StoredMine, newest_year: int | None) -> str | None:
     if not mine.in_cohort:
         return f"The mine is outside the cohort: it was not producing in {mine.as_of_year}."
     if newest_year is not None and mine.as_of_year < newest_year:
-        return f"The mine is outside the cohort: it reported last for {mine.as_of_year}, not for {newest_year}."
+        return (
+            f"The mine is outside the cohort: it reported last for {mine.as_of_year}, not for {newest_year}."
+        )
     return None

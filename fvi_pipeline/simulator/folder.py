@@ -6,6 +6,7 @@ Only the order of the work belongs here; every publisher's form is in its own mo
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -39,30 +40,48 @@ def write_landing_folder(folder: Path, config: SimulationConfig) -> SimulatedTru
 
     The same config gives the same bytes. The folder is made if it does not exist; an existing one must be
     empty or hold the same simulation, which is written again. Raises SimulationConfigError otherwise: a
-    simulation never mixes with other files, and never removes any.
+    simulation never mixes with other files, and never removes any. A folder that carries the marker is
+    whole: everything is written beside it first and moved when complete.
     """
     marker = json.loads(json.dumps({"simulated": True, "seed": config.seed, "config": config.as_record()}))
     _refuse_other_content(folder, marker)
-    for name in _FOLDERS:
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    # The marker comes first: a folder that was left half-written is still known as simulated.
-    (folder / MARKER_NAME).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        draft = Path(scratch) / "draft"
+        for name in _FOLDERS:
+            (draft / name).mkdir(parents=True)
+        (draft / MARKER_NAME).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
+        truth = _write_draft(draft, folder, config)
+        _move(draft, folder)
+    return truth
 
+
+def _write_draft(draft: Path, folder: Path, config: SimulationConfig) -> SimulatedTruth:
     population, mines = draw_population(config), draw_attributes(config)
     eia, gem = build_years(config, population, mines), build_gem(config, population, mines)
     defects: list[PlantedDefect] = []
     if config.defects:
-        defects = [*plant_in_eia(eia), *plant_in_gem(gem), *plant_files(folder, config)]
-    rows = write_markets(folder, config, population)
+        defects = [*plant_in_eia(eia), *plant_in_gem(gem), *plant_files(draft, config)]
+    rows = write_markets(draft, config, population)
     for year in eia:
-        write_year(folder, config, year)
+        write_year(draft, config, year)
         rows[year.name, ""] = year.row_count
-    write_gem(folder, gem)
+    write_gem(draft, gem)
     rows[WORKBOOK_NAME, OPEN_SHEET] = len(gem.open_rows)
     rows[WORKBOOK_NAME, CLOSED_SHEET] = len(gem.closed_rows)
     rows[GEOJSON_NAME, ""] = len(gem.features)
-    rows |= write_documents(folder, config, population, mines)
+    rows |= write_documents(draft, config, population, mines)
     return _truth(folder, config, population, mines, eia, rows, tuple(defects))
+
+
+def _move(draft: Path, folder: Path) -> None:
+    if not folder.exists() or not any(folder.iterdir()):
+        draft.replace(folder)
+        return
+    for name in _FOLDERS:
+        (folder / name).mkdir(exist_ok=True)
+    for path in sorted(path for path in draft.rglob("*") if path.is_file()):
+        path.replace(folder / path.relative_to(draft))
 
 
 def simulate_truth(config: SimulationConfig) -> SimulatedTruth:

@@ -18,7 +18,7 @@ SELECT c.chunk_id, c.document_id, c.position, c.text, c.content_sha256, d.title,
 FROM landing.document_chunks AS c JOIN landing.documents AS d USING (document_id)
 """
 DOCUMENTS = {
-    "methane.md": "# Methane\n\nDrained gas from the longwall is burned in engines that generate electricity.",
+    "methane.md": "# Methane\n\nDrained gas from the longwall is burned in engines that make electricity.",
     "union.txt": "The miners' union signed a five-year wage agreement after a strike of three weeks.",
     "rail.txt": "Freight rates of the railway rose by a tenth; the port cannot load more ships.",
     "flood.txt": "A river broke through the dam and the pit was under water for two months.",
@@ -110,21 +110,27 @@ def test_passages_are_found_by_meaning(connection, embedder, folder):
         connection,
         "SELECT mine_links, title, known_at FROM landing.documents WHERE text LIKE 'The vent%'",
     )
-    assert shared == [(["gem:M0001", "gem:M0002"], "Birch Mine, Olive Mine", datetime(2026, 5, 12, tzinfo=UTC))]
+    assert shared == [
+        (["gem:M0001", "gem:M0002"], "Birch Mine, Olive Mine", datetime(2026, 5, 12, tzinfo=UTC))
+    ]
 
 
 def test_a_second_time_costs_nothing_and_changes_nothing(connection, embedder, folder):
     add_notes(connection, [("M0001", "Olive Mine", "An air shaft.", "An air shaft.")])
     everything = (
         "SELECT d.*, c.chunk_id, c.text, e.content_sha256, e.embedded_at FROM landing.documents d "
-        "JOIN landing.document_chunks c USING (document_id) JOIN evidence.chunk_embeddings e USING (chunk_id) "
+        "JOIN landing.document_chunks c USING (document_id) "
+        "JOIN evidence.chunk_embeddings e USING (chunk_id) "
         "ORDER BY c.chunk_id"
     )
     take_in(connection, embedder, folder)
     before = table(connection, everything), table(connection, "SELECT * FROM landing.files ORDER BY 1")
     assert len(before[0]) == len(DOCUMENTS) + 1
     assert take_in(connection, embedder, folder) == 0
-    assert (table(connection, everything), table(connection, "SELECT * FROM landing.files ORDER BY 1")) == before
+    assert (
+        table(connection, everything),
+        table(connection, "SELECT * FROM landing.files ORDER BY 1"),
+    ) == before
 
 
 def test_bad_files_are_in_the_ledger_with_their_reason(connection, folder):
@@ -132,8 +138,13 @@ def test_bad_files_are_in_the_ledger_with_their_reason(connection, folder):
     (folder / "documents" / "empty.md").write_bytes(b"")
     loaded = load_documents(connection, folder)
     assert (loaded.files_loaded, loaded.files_rejected) == (len(DOCUMENTS), 2)
-    rejected = table(connection, "SELECT name, reason, rows_read FROM landing.files WHERE status = 'rejected' ORDER BY 1")
-    assert [(name, rows) for name, _, rows in rejected] == [("documents/empty.md", 0), ("documents/scan.docx", 0)]
+    rejected = table(
+        connection, "SELECT name, reason, rows_read FROM landing.files WHERE status = 'rejected' ORDER BY 1"
+    )
+    assert [(name, rows) for name, _, rows in rejected] == [
+        ("documents/empty.md", 0),
+        ("documents/scan.docx", 0),
+    ]
     assert all(reason for _, reason, _ in rejected)
     again = load_documents(connection, folder)
     assert (again.files_loaded, again.files_rejected, again.files_known) == (0, 0, len(DOCUMENTS) + 2)
@@ -148,7 +159,9 @@ def test_a_changed_file_replaces_its_former_version(connection, embedder, folder
     texts = {passage.text for passage in retrieve(connection, embedder, "flooded by the river", 50)}
     assert former not in texts
     assert "An earthquake tore the shaft apart." in texts
-    assert table(connection, "SELECT count(*) FROM landing.documents WHERE superseded_at IS NOT NULL") == [(1,)]
+    assert table(connection, "SELECT count(*) FROM landing.documents WHERE superseded_at IS NOT NULL") == [
+        (1,)
+    ]
     path.write_text(former)
     assert take_in(connection, embedder, folder) == 1
     assert retrieve(connection, embedder, "flooded by the river", 1)[0].text == former
@@ -179,8 +192,10 @@ def test_vectors_are_of_unit_length_and_long_texts_are_taken_whole(connection, e
     (tmp_path / "documents" / "long.txt").write_text(long + " The mascot of the mine is a green parrot.")
     assert take_in(connection, embedder, tmp_path) > 3
     assert "parrot" in retrieve(connection, embedder, "bird that stands for the mine", 1)[0].text
-    vectors = [np.asarray(row[0].to_list()) if hasattr(row[0], "to_list") else np.asarray(row[0])
-               for row in table(connection, "SELECT embedding FROM evidence.chunk_embeddings")]
+    vectors = [
+        np.asarray(row[0].to_list()) if hasattr(row[0], "to_list") else np.asarray(row[0])
+        for row in table(connection, "SELECT embedding FROM evidence.chunk_embeddings")
+    ]
     assert np.allclose([np.linalg.norm(vector) for vector in vectors], 1, atol=1e-5)
 
 

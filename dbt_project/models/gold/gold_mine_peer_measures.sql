@@ -1,10 +1,5 @@
-{{ config(
-    indexes=[{'columns': ['mine_id', 'as_of_year', 'created_timestamp'], 'unique': true}],
-    pre_hook="set local enable_nestloop = off"
-) }}
+{{ config(indexes=[{'columns': ['mine_id', 'as_of_year', 'created_timestamp'], 'unique': true}]) }}
 {#
-    No nested loops: the sizes of the parts cannot be estimated, and one over them takes minutes where a hash takes a second.
-
     What a mine's operator, county, state and basin say at each vintage, from the year and the year before it. Rows that
     name no mine count in the totals of places, and nowhere else.
 #}

@@ -1,7 +1,8 @@
 {#
     The moments at which a row of as-of year t is written. The first is when the year's own file became known; a later one
     follows each release of t or an earlier year that became known after that. Restatements of prices or of a country's
-    energy do not make a vintage by themselves; a later vintage uses them if they were known by then.
+    energy do not make a vintage by themselves; a later vintage uses them if they were known by then. Releases of one day
+    make one vintage, at the last of them: files taken in one after the other are one state of knowledge, not many.
 #}
 with
 
@@ -36,11 +37,12 @@ vintages as (
 
     select
         first_releases.as_of_year,
-        releases.known_at
+        max(releases.known_at) as known_at
     from first_releases
     inner join releases
         on releases.as_of_year <= first_releases.as_of_year
         and releases.known_at > first_releases.known_at
+    group by first_releases.as_of_year, date_trunc('day', releases.known_at, 'UTC')
 
 )
 

@@ -58,8 +58,14 @@ tracker_rows as (
         gem.*,
         coalesce(gem.status, 'Closed') as tracker_status,
         -- the closed sheet has both swapped for some mines
-        case when abs(gem.latitude) > 90 then gem.longitude else gem.latitude end as latitude_degrees,
-        case when abs(gem.latitude) > 90 then gem.latitude else gem.longitude end as longitude_degrees,
+        case
+            when abs(gem.latitude) <= 90 then gem.latitude
+            when abs(gem.longitude) <= 90 then gem.longitude
+        end as latitude_degrees,
+        case
+            when abs(gem.latitude) <= 90 then gem.longitude
+            when abs(gem.longitude) <= 90 then gem.latitude
+        end as longitude_degrees,
         row_number() over (
             partition by crosswalk.mine_id
             order by

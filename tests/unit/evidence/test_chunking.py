@@ -1,6 +1,7 @@
 """Chunks keep every word, keep within the limits, overlap, and are always the same."""
 
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_every_chunk_is_within_the_limits_and_no_word_is_lost():
 
 def test_neighbours_share_whole_sentences_at_their_border():
     chunks = split_into_chunks(sentences(60), characters_per_chunk=10_000)
-    for before, after in zip(chunks, chunks[1:], strict=False):
+    for before, after in pairwise(chunks):
         first = after.split(". ")[0] + "."
         assert first in before
         overlap = [word for word in after.split() if word in set(before.split()) and "x" in word]

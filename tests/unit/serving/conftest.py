@@ -9,6 +9,7 @@ from fvi_pipeline.model.intervals import IntervalTable
 from fvi_pipeline.model.onnx_export import to_onnx
 from fvi_pipeline.model.scoring import ModelMetadata, ViabilityModel
 from fvi_pipeline.serving.app import Backends, create_app, with_body_limit
+from fvi_pipeline.serving.contract import WeightsResponse
 from fvi_pipeline.serving.errors import StoreUnavailableError
 from fvi_pipeline.serving.predictor import Predictor, StoredMine
 
@@ -57,7 +58,7 @@ def model():
         data_hash="0",
         code_version="0",
         feature_service="fvi_v1",
-        intervals=IntervalTable(confidence=0.9, overdispersion=1, bins={}),
+        intervals=IntervalTable(confidence=0.9, year_variance=0.0, bins={}),
     )
     return ViabilityModel(to_onnx(booster, metadata), booster.model_to_string())
 
@@ -72,12 +73,18 @@ def application(model, mines):
     async def retrieve(query, k):
         if mines.down:
             raise StoreUnavailableError("The evidence store does not answer: ask again in a moment.")
-        passage = {"document_id": "d", "chunk_id": "d#0", "text": query, "score": 0.5, "source": "documents/a.md"}
+        passage = {
+            "document_id": "d",
+            "chunk_id": "d#0",
+            "text": query,
+            "score": 0.5,
+            "source": "documents/a.md",
+        }
         return [passage] * k
 
     app = create_app()
     app.state.backends = Backends(
-        scorer=Predictor(model, "7", mines), retrieve=retrieve, weights=lambda: {"weights": []}
+        scorer=Predictor(model, "7", mines), retrieve=retrieve, weights=lambda: WeightsResponse(weights=[])
     )
     return app
 

@@ -1,0 +1,290 @@
+"""From features to stored scores: training set, training and gate, batch scores, and the weekly schedule.
+
+What a model is and when one may reign belongs to `model`.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from fvi_pipeline.defs.features import FEATURE_HISTORY, REGISTRY, catalogue, feature_store
+from fvi_pipeline.defs.resources import ModelWorkshop, Warehouse
+from fvi_pipeline.features.views import TRAINING_SERVICE
+
+if TYPE_CHECKING:
+    from fvi_pipeline.model.challenger import Challenger
+    from fvi_pipeline.model.gate import Champion
+    from fvi_pipeline.model.registry import ModelRegistry
+
+TRAINING_SET = dg.AssetKey(["model", "training_set"])
+CHALLENGER = dg.AssetKey(["model", "challenger"])
+CHAMPION = dg.AssetKey(["model", "champion"])
+BACKTEST = dg.AssetKey(["mart", "backtest_predictions"])
+SCORES = dg.AssetKey(["mart", "fvi_scores"])
+REASONS = dg.AssetKey(["mart", "score_reasons"])
+_OUTCOMES = dg.AssetKey(["gold", "gold_mine_outcomes"])
+_SIZE = "production_short_tons"
+_TRAINING_FILE = "training_set.parquet"
+
+
+@dg.asset(
+    key=TRAINING_SET,
+    deps=[REGISTRY, FEATURE_HISTORY, _OUTCOMES],
+    group_name="model",
+    kinds={"feast", "parquet"},
+    owners=["team:model"],
+    description="Features of every mine and year of the cohort as known when a score could first exist (Feast, point in "
+    "time), with what became of the mine at each horizon.",
+)
+def training_set(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, model_workshop: ModelWorkshop
+) -> dg.MaterializeResult[None]:
+    """Read the history through Feast and join the outcomes."""
+    from fvi_pipeline.features.store import training_features
+
+    names = catalogue().model_features()
+    features = training_features(feature_store())
+    with warehouse.connect() as connection:
+        outcomes = pl.DataFrame(
+            connection.execute(
+                "select mine_id, as_of_year, horizon_years, outcome_year, viable::int from gold.gold_mine_outcomes"
+            ).fetchall(),
+            schema={
+                "mine_id": pl.String,
+                "as_of_year": pl.Int64,
+                "horizon_years": pl.Int64,
+                "outcome_year": pl.Int64,
+                "viable": pl.Int8,
+            },
+            orient="row",
+        )
+    frame = outcomes.join(
+        features.select("mine_id", "as_of_year", *names),
+        on=["mine_id", "as_of_year"],
+        how="left",
+        validate="m:1",
+    ).sort("mine_id", "as_of_year", "horizon_years")
+    without = frame.filter(pl.col(_SIZE).is_null()).height
+    if without:
+        raise dg.Failure(f"Feast gives no features as of their time for {without} of {frame.height} rows.")
+    path = model_workshop.training_folder / _TRAINING_FILE
+    temporary = path.with_suffix(".writing")
+    frame.write_parquet(temporary)
+    temporary.replace(path)  # a killed run leaves the former file, not half of a new one
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": frame.height,
+            "mines": frame["mine_id"].n_unique(),
+            "features": len(names),
+            "outcome_years": f"{frame['outcome_year'].min()}-{frame['outcome_year'].max()}",
+            "path": dg.MetadataValue.path(str(path)),
+        }
+    )
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            CHALLENGER,
+            deps=[TRAINING_SET],
+            group_name="model",
+            kinds={"lightgbm", "optuna", "onnx", "mlflow"},
+            owners=["team:model"],
+            description="A tuned model of viability at every horizon, tested on later years, as ONNX in the registry.",
+        ),
+        dg.AssetSpec(
+            BACKTEST,
+            deps=[CHALLENGER],
+            group_name="mart",
+            kinds={"postgres"},
+            owners=["team:model"],
+            description="The challenger's predictions for years after those that it was fitted on, beside what came.",
+        ),
+        dg.AssetSpec(
+            CHAMPION,
+            deps=[CHALLENGER],
+            group_name="model",
+            kinds={"mlflow"},
+            owners=["team:model"],
+            description="The version that carries the alias `champion`: the gate lets a challenger pass or says why not.",
+        ),
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "onnx_equals_lightgbm",
+            asset=CHALLENGER,
+            description="Every training row, and rows at and around every threshold: ONNX and LightGBM agree to 1e-6.",
+        )
+    ],
+)
+def training(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, model_workshop: ModelWorkshop
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Train and test a challenger, register it, and let the gate decide."""
+    from fvi_pipeline.model.batch import write_backtest_predictions
+    from fvi_pipeline.model.challenger import train_challenger
+    from fvi_pipeline.model.gate import decide
+    from fvi_pipeline.model.ledger import apply_verdict
+    from fvi_pipeline.model.training import TrainingSettings
+
+    names = list(catalogue().model_features())
+    challenger = train_challenger(
+        pl.read_parquet(model_workshop.training_folder / _TRAINING_FILE),
+        names,
+        size_feature=_SIZE,
+        feature_service=TRAINING_SERVICE,
+        storage_url=model_workshop.optuna_storage_url,
+        settings=TrainingSettings(seed=model_workshop.seed, trials=model_workshop.trials),
+    )
+    registry = model_workshop.registry()
+    registered = registry.register(challenger)
+    metrics = challenger.metrics()
+    yield dg.MaterializeResult(
+        asset_key=CHALLENGER,
+        metadata={"version": registered.version, "mlflow_run_id": registered.run_id, **metrics},
+    )
+    yield dg.AssetCheckResult(
+        check_name="onnx_equals_lightgbm",
+        asset_key=CHALLENGER,
+        passed=challenger.parity.passed,
+        metadata=challenger.parity.as_dict(),
+    )
+    test = challenger.split.test
+    with warehouse.connect() as connection:
+        predictions = challenger.backtest_predictions()
+        rows = write_backtest_predictions(connection, predictions)
+        yield dg.MaterializeResult(asset_key=BACKTEST, metadata={"dagster/row_count": rows})
+        verdict = decide(
+            onnx_sha256=challenger.files.onnx_sha256,
+            features=names,
+            parity=challenger.parity,
+            evaluation=challenger.evaluation,
+            probability=challenger.test_probability,
+            viable=test.viable,
+            mine_ids=test.keys["mine_id"].to_list(),
+            champion=_reigning(registry, challenger, names),
+        )
+        reigning = apply_verdict(
+            connection, registry, registered.version, verdict, metrics=metrics, actor="pipeline"
+        )
+    context.log.info(f"{verdict.decision}: {verdict.reason}")
+    if reigning is None:
+        raise dg.Failure(f"There is no champion, and the gate refuses the first challenger: {verdict.reason}")
+    yield dg.MaterializeResult(
+        asset_key=CHAMPION,
+        metadata={"champion_version": reigning, "decision": verdict.decision, "reason": verdict.reason},
+    )
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            SCORES,
+            deps=[CHAMPION, dg.AssetKey(["gold", "gold_mine_features"])],
+            group_name="mart",
+            kinds={"onnx", "postgres"},
+            owners=["team:model"],
+            description="The champion's score of every mine of the cohort at every horizon, with its interval.",
+        ),
+        dg.AssetSpec(
+            REASONS,
+            deps=[CHAMPION, dg.AssetKey(["gold", "gold_mine_features"])],
+            group_name="mart",
+            kinds={"lightgbm", "postgres"},
+            owners=["team:model"],
+            description="The features that move each score most (TreeSHAP).",
+        ),
+    ]
+)
+def fvi_scores(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, model_workshop: ModelWorkshop
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Score the newest cohort with the champion, as the service scores it."""
+    from fvi_pipeline.model.batch import score_current, write_scores
+
+    registry = model_workshop.registry()
+    champion = registry.champion()
+    if champion is None:
+        raise dg.Failure("There is no champion yet. Materialise model/champion first.")
+    model = registry.load(champion.version)
+    columns = ", ".join(f'"{name}"' for name in model.features)
+    with warehouse.connect() as connection:
+        rows = connection.execute(
+            f"select mine_id, as_of_year, {columns} from gold.gold_mine_features where in_cohort "
+            "and as_of_year = (select max(as_of_year) from gold.gold_mine_features)".encode()
+        ).fetchall()
+        schema = {"mine_id": pl.String, "as_of_year": pl.Int64} | dict.fromkeys(model.features, pl.Float64)
+        scores, reasons = score_current(
+            pl.DataFrame(rows, schema=schema, orient="row"),
+            model,
+            model_version=champion.version,
+            scored_at=datetime.now(UTC),
+        )
+        connection.rollback()
+        write_scores(connection, scores, reasons)
+    yield dg.MaterializeResult(
+        asset_key=SCORES,
+        metadata={
+            "dagster/row_count": scores.height,
+            "mines": scores["mine_id"].n_unique(),
+            "model_version": champion.version,
+        },
+    )
+    yield dg.MaterializeResult(asset_key=REASONS, metadata={"dagster/row_count": reasons.height})
+
+
+@dg.asset_check(
+    asset=SCORES,
+    name="scores_never_rise_with_the_horizon",
+    blocking=True,
+    description="For each mine, viability at a longer horizon is at most that at a shorter one.",
+)
+def scores_never_rise_with_the_horizon(warehouse: Warehouse) -> dg.AssetCheckResult:
+    """Look for a score above the one before it."""
+    with warehouse.connect() as connection:
+        row = connection.execute(
+            "select count(*) from (select fvi_score, lag(fvi_score) over (partition by mine_id, as_of_year "
+            "order by horizon_years) as shorter from mart.fvi_scores) as scores where fvi_score > shorter + 1e-9"
+        ).fetchone()
+    rising = row[0] if row else 0
+    return dg.AssetCheckResult(passed=rising == 0, metadata={"rising": rising})
+
+
+def _reigning(registry: "ModelRegistry", challenger: "Challenger", names: list[str]) -> "Champion | None":
+    """The champion on the challenger's test rows, or None when there is none."""
+    from fvi_pipeline.model.gate import Champion
+
+    version = registry.champion()
+    if version is None:
+        return None
+    model = registry.load(version.version)
+    test = challenger.split.test
+    probability = challenger.test_probability.copy()
+    # a champion with features that are gone cannot be scored on these rows: the gate refuses for the loss itself
+    if set(model.features) <= set(names):
+        columns = [names.index(name) for name in model.features]
+        for horizon in test.horizons:
+            rows = np.flatnonzero(test.horizon_years == horizon)
+            probability[rows] = model.probabilities(test.features[np.ix_(rows, columns)], horizon)
+    return Champion(version.version, version.onnx_sha256, model.features, probability)
+
+
+WEEKLY_JOB = dg.define_asset_job(
+    "weekly_training",
+    selection=dg.AssetSelection.assets(TRAINING_SET).downstream(),
+    executor_def=dg.in_process_executor,
+    description="A new challenger against the champion, and what follows from it.",
+)
+WEEKLY_SCHEDULE = dg.ScheduleDefinition(
+    name="weekly_training_schedule",
+    job=WEEKLY_JOB,
+    cron_schedule="0 3 * * 0",
+    execution_timezone="UTC",
+    description="Sundays at 03:00 UTC.",
+)
+ASSETS = [training_set, training, fvi_scores]
+CHECKS = [scores_never_rise_with_the_horizon]

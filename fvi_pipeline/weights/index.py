@@ -1,0 +1,62 @@
+"""The transparent index: metrics normalised, weighted, and shown pillar by pillar. No storing here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from fvi_pipeline.features.catalogue import PILLARS, IndexMetric
+from fvi_pipeline.weights.errors import WeightsError
+
+KEYS = ("mine_id", "as_of_year", "event_timestamp", "created_timestamp")
+
+
+def compute_index(
+    frame: pl.DataFrame, metrics: Sequence[IndexMetric], weights: Mapping[str, float]
+) -> pl.DataFrame:
+    """The index of each row of `frame` (KEYS and the metrics): index_score, coverage, and `<pillar>_points`.
+
+    A metric is normalised to its percentile among the rows that have it, so that no outlier moves the others;
+    where less is better, it is turned round. The score is the weighted mean over the metrics that the mine
+    has, times 100; coverage is the share of the weights that these metrics have. The points of the pillars
+    add up to the score; a pillar of which the mine has no metric has null points. A mine without any metric
+    has a null score and coverage 0.
+
+    Raises:
+        WeightsError: a metric has no weight.
+    """
+    without = [metric.name for metric in metrics if metric.name not in weights]
+    if without:
+        raise WeightsError(f"There is no weight for {', '.join(without)}. Compute the night's weights first.")
+    normalised = frame.select(*KEYS, *(_percentile(metric).alias(metric.name) for metric in metrics))
+    present = pl.sum_horizontal(
+        pl.when(pl.col(metric.name).is_not_null()).then(weights[metric.name]).otherwise(0.0)
+        for metric in metrics
+    )
+    weight_of_all = sum(weights[metric.name] for metric in metrics)
+    scored = normalised.with_columns(present.alias("_weight_present")).with_columns(
+        _points([metric for metric in metrics if metric.pillar == pillar], weights).alias(f"{pillar}_points")
+        for pillar in PILLARS
+    )
+    total = pl.sum_horizontal(f"{pillar}_points" for pillar in PILLARS).clip(0.0, 100.0)
+    return scored.select(
+        *KEYS,
+        pl.when(pl.col("_weight_present") > 0).then(total).alias("index_score"),
+        (pl.col("_weight_present") / weight_of_all).clip(0.0, 1.0).alias("coverage"),
+        *[f"{pillar}_points" for pillar in PILLARS],
+    )
+
+
+def _points(metrics: Sequence[IndexMetric], weights: Mapping[str, float]) -> pl.Expr:
+    if not metrics:
+        return pl.lit(None, dtype=pl.Float64)
+    known = pl.any_horizontal(pl.col(metric.name).is_not_null() for metric in metrics)
+    weighted = pl.sum_horizontal(pl.col(metric.name) * weights[metric.name] for metric in metrics)
+    return pl.when(known).then(weighted * 100 / pl.col("_weight_present"))
+
+
+def _percentile(metric: IndexMetric) -> pl.Expr:
+    value = pl.col(metric.name).cast(pl.Float64).fill_nan(None)
+    percentile = (value.rank("average") - 0.5) / value.count()
+    return percentile if metric.higher_is_better else 1 - percentile

@@ -1,0 +1,216 @@
+"""The served Bento over HTTP, after a run: real BentoML, Feast, Valkey, PostgreSQL and MiniLM."""
+
+import time
+
+import pytest
+
+from fvi_pipeline.platform.database import connect
+from fvi_pipeline.platform.settings import PROJECT_ROOT
+from tests.commands import BIN, run_tool
+from tests.integration.serving_process import Relay, served, through
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+
+@pytest.fixture(scope="module")
+def relay(demo):
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(demo.environment["FVI_REDIS_URL"])
+    relay = Relay(parts.hostname, parts.port)
+    yield relay
+    relay.cut()
+
+
+@pytest.fixture(scope="module")
+def client(demo, relay, tmp_path_factory):
+    with served(through(relay, demo.environment), tmp_path_factory.mktemp("serve")) as client:
+        yield client
+
+
+@pytest.fixture
+def warehouse(demo):
+    with connect(demo.environment["FVI_DATABASE_URL"], autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def a_score(warehouse):
+    return warehouse.execute(
+        "SELECT mine_id, horizon_years, fvi_score FROM mart.fvi_scores ORDER BY 1, 2 LIMIT 1"
+    ).fetchone()
+
+
+def assert_error(response, status, code):
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code), response.text
+    assert "Traceback" not in response.text
+
+
+def test_500_mines_are_served_as_the_mart_has_them(client, warehouse):
+    rows = warehouse.execute(
+        """
+        SELECT mine_id, horizon_years, as_of_year, fvi_score, interval_low, interval_high, model_version
+        FROM mart.fvi_scores
+        WHERE as_of_year = (SELECT max(as_of_year) FROM mart.fvi_scores)
+          AND mine_id IN (SELECT DISTINCT mine_id FROM mart.fvi_scores ORDER BY mine_id LIMIT 500)
+        ORDER BY mine_id, horizon_years
+        """
+    ).fetchall()
+    assert len({row[0] for row in rows}) >= 100
+    for number, (mine_id, horizon, year, score, low, high, version) in enumerate(rows):
+        if number % 6 != number // 6 % 6:  # one horizon a mine, each horizon in turn
+            continue
+        body = client.post("/predict", json={"mine_id": mine_id, "horizon_years": horizon}).json()
+        assert body["fvi_score"] == pytest.approx(score, abs=1e-6), mine_id
+        assert body["interval"] == pytest.approx([low, high], abs=1e-6), mine_id
+        assert body["viability_probability"] == pytest.approx(score / 100, abs=1e-8), mine_id
+        assert (body["as_of"], body["model"]["version"]) == (year, version)
+        assert body["top_features"]
+    for start in range(0, len(rows), 1_000):
+        part = rows[start : start + 1_000]
+        requests = [{"mine_id": row[0], "horizon_years": row[1]} for row in part]
+        answers = client.post("/predict_batch", json={"requests": requests}).json()["predictions"]
+        assert [answer["fvi_score"] for answer in answers] == pytest.approx(
+            [row[3] for row in part], abs=1e-6
+        )
+
+
+def test_reasons_are_those_of_the_mart(client, warehouse, a_score):
+    mine_id, horizon, _ = a_score
+    stored = warehouse.execute(
+        "SELECT feature, contribution FROM mart.score_reasons "
+        "WHERE mine_id = %s AND horizon_years = %s ORDER BY rank",
+        (mine_id, horizon),
+    ).fetchall()
+    body = client.post("/predict", json={"mine_id": mine_id, "horizon_years": horizon}).json()
+    served_reasons = [(entry["feature"], entry["contribution"]) for entry in body["top_features"]]
+    assert [feature for feature, _ in served_reasons] == [feature for feature, _ in stored][
+        : len(served_reasons)
+    ]
+    assert [part for _, part in served_reasons] == pytest.approx(
+        [part for _, part in stored][: len(served_reasons)]
+    )
+
+
+def test_every_mine_of_the_index_is_answered_with_it(client, warehouse):
+    rows = warehouse.execute(
+        "SELECT mine_id, index_score FROM mart.fvi_index ORDER BY md5(mine_id) LIMIT 300"
+    ).fetchall()
+    scored = {row[0] for row in warehouse.execute("SELECT DISTINCT mine_id FROM mart.fvi_scores").fetchall()}
+    requests = [{"mine_id": mine_id, "horizon_years": 5} for mine_id, _ in rows]
+    answers = client.post("/predict_batch", json={"requests": requests}).json()["predictions"]
+    for (mine_id, index_score), answer in zip(rows, answers, strict=True):
+        assert answer["index_score"] == (
+            None if index_score is None else pytest.approx(index_score, abs=1e-9)
+        )
+        assert (answer["fvi_score"] is None) == (mine_id not in scored), answer
+        assert (answer["reason"] is None) == (mine_id in scored)
+    assert any(answer["fvi_score"] is None for answer in answers)
+
+
+def test_unknown_mines_and_malformed_requests(client):
+    assert_error(
+        client.post("/predict", json={"mine_id": "msha:9999999", "horizon_years": 5}), 404, "unknown_mine"
+    )
+    assert_error(
+        client.post("/predict", json={"mine_id": "msha:9999999", "horizon_years": 4}), 422, "invalid_request"
+    )
+    assert_error(client.post("/predict", content=b"{"), 422, "invalid_request")
+    assert_error(client.get("/no_such_page"), 404, "not_found")
+    item = {"mine_id": "msha:9999999", "horizon_years": 5}
+    assert_error(client.post("/predict_batch", json={"requests": [item] * 1_001}), 413, "too_large")
+    assert_error(client.post("/predict", content=b" " * 5_000_000), 413, "too_large")
+
+
+def test_what_if_changes_the_score_of_this_answer_only(client, a_score):
+    mine_id, horizon, score = a_score
+    request = {"mine_id": mine_id, "horizon_years": horizon}
+    feature = client.post("/predict", json=request).json()["top_features"][0]["feature"]
+    # somewhere on the scale of the feature that matters most, the score is another one
+    changed = [
+        client.post("/predict", json={**request, "features": {feature: value}}).json()["fvi_score"]
+        for value in (None, -1e9, 0, 1, 1e3, 1e9)
+    ]
+    assert any(abs(value - score) > 1e-6 for value in changed)
+    assert client.post("/predict", json=request).json()["fvi_score"] == pytest.approx(score, abs=1e-6)
+    wrong = client.post("/predict", json={**request, "features": {"no_such_feature": 1}})
+    assert_error(wrong, 422, "invalid_request")
+
+
+def test_passages_come_from_the_rag_runner(client, warehouse):
+    text = warehouse.execute(
+        "SELECT text FROM silver.silver_document_content ORDER BY chunk_id LIMIT 1"
+    ).fetchone()[0]
+    passages = client.post("/retrieve", json={"query": text[:2_000], "k": 5}).json()["passages"]
+    assert text in [passage["text"] for passage in passages]
+    assert [passage["score"] for passage in passages] == sorted((p["score"] for p in passages), reverse=True)
+    assert_error(client.post("/retrieve", json={"query": "coal", "k": 51}), 422, "invalid_request")
+    # its connections are lost, as in a restart of PostgreSQL: the next query makes new ones
+    warehouse.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%%chunk_embeddings%%' "
+        "AND pid <> pg_backend_pid()"
+    )
+    assert client.post("/retrieve", json={"query": text[:2_000], "k": 5}).status_code == 200
+
+
+def test_weights_are_those_of_the_newest_night(client, warehouse):
+    stored = dict(
+        warehouse.execute(
+            "SELECT metric, weight FROM mart.fvi_weights "
+            "WHERE night = (SELECT max(night) FROM mart.fvi_weights)"
+        ).fetchall()
+    )
+    weights = client.get("/weights").json()["weights"]
+    assert {entry["metric"]: entry["weight"] for entry in weights} == pytest.approx(stored)
+
+
+def test_health_documents_and_metrics(client):
+    assert client.get("/livez").status_code == 200
+    assert client.get("/readyz").status_code == 200
+    assert "/docs/assets/swagger-ui-bundle.js" in client.get("/docs").text
+    assert client.get("/docs/assets/swagger-ui-bundle.js").status_code == 200
+    assert "/predict" in client.get("/openapi.json").json()["paths"]
+    metrics = client.get("/metrics").text
+    # histograms are lost when Feast is imported before BentoML has set up its metrics
+    assert 'bentoml_service_request_duration_seconds_bucket{endpoint="/predict"' in metrics
+
+
+def test_redis_down_is_503_and_mends_itself(client, relay, a_score):
+    mine_id, horizon, score = a_score
+    request = {"mine_id": mine_id, "horizon_years": horizon}
+    relay.cut()
+    try:
+        started = time.monotonic()
+        assert_error(client.post("/predict", json=request), 503, "store_unavailable")
+        assert_error(client.get("/weights"), 503, "store_unavailable")
+        assert time.monotonic() - started < 10
+        assert client.get("/livez").status_code == 200
+    finally:
+        relay.mend()
+    assert client.post("/predict", json=request).json()["fvi_score"] == pytest.approx(score, abs=1e-6)
+
+
+def test_a_service_that_starts_without_redis_waits_for_it(demo, relay, tmp_path, a_score):
+    mine_id, horizon, score = a_score
+    request = {"mine_id": mine_id, "horizon_years": horizon}
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(demo.environment["FVI_REDIS_URL"])
+    own = Relay(parts.hostname, parts.port)
+    own.cut()
+    with served(through(own, demo.environment), tmp_path, ready_status=503) as waiting:
+        assert_error(waiting.post("/predict", json=request), 503, "store_unavailable")
+        own.mend()
+        deadline = time.monotonic() + 30
+        while waiting.get("/readyz").status_code != 200 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert waiting.post("/predict", json=request).json()["fvi_score"] == pytest.approx(score, abs=1e-6)
+    own.cut()
+
+
+def test_bentoml_build_works_from_a_shell(demo):
+    result = run_tool(
+        demo.environment, str(BIN / "bentoml"), "build", "--version", "from-a-shell", cwd=PROJECT_ROOT
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "fvi:from-a-shell" in result.stdout + result.stderr

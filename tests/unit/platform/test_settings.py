@@ -1,0 +1,86 @@
+"""Settings: read from the environment once, refused with a sentence when they cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from fvi_pipeline.platform.environment import shell_exports, watch_folder, watched_folder
+from fvi_pipeline.platform.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "FVI_HOME",
+        "FVI_DATABASE_URL",
+        "FVI_REDIS_URL",
+        "FVI_REDIS_PORT",
+        "FVI_SOURCE",
+        "MLFLOW_TRACKING_URI",
+    ):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_every_setting_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FVI_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("FVI_DATABASE_URL", "postgresql://u@h/d")
+    monkeypatch.setenv("FVI_REDIS_URL", "rediss://h:6380/1")
+    monkeypatch.setenv("FVI_REDIS_PORT", "7001")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
+    monkeypatch.setenv("FVI_SEED", "7")
+    settings = Settings()
+    assert settings.home == tmp_path / "state"
+    assert (settings.database_url, settings.redis_url) == ("postgresql://u@h/d", "rediss://h:6380/1")
+    assert (settings.redis_port, settings.seed) == (7001, 7)
+    assert settings.mlflow_tracking_uri == "http://mlflow:5000"
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FVI_DATABASE_URL", "")
+    monkeypatch.setenv("FVI_REDIS_PORT", "")
+    settings = Settings()
+    assert settings.database_url is None
+    assert settings.redis_port is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FVI_DATABASE_URL", "mysql://u@h/d"),
+        ("FVI_DATABASE_URL", "postgresql://u:pass/word@h:5432/d"),
+        ("FVI_DATABASE_URL", "postgresql://u@h:many/d"),
+        ("FVI_REDIS_URL", "http://h"),
+        ("FVI_REDIS_URL", "redis://[::1/0"),
+        ("FVI_REDIS_PORT", "0"),
+        ("FVI_HTTP_PORT", "65536"),
+        ("FVI_SEED", "spring"),
+        ("FVI_OPTUNA_TRIALS", "0"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert name.removeprefix("FVI_").lower() in str(caught.value.errors()[0]["loc"])
+
+
+def test_the_landing_folder_of_the_last_run_is_watched(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, source="sample")
+    assert watched_folder(settings) == tmp_path / "simulated"
+    watch_folder(settings, tmp_path / "my files")
+    assert watched_folder(settings) == tmp_path / "my files"
+
+
+def test_exports_survive_any_character() -> None:
+    import subprocess
+
+    value = 'it\'s $HOME `x` "y" \\ ; & |\nnext'
+    lines = shell_exports({"FVI_TEST_VALUE": value}, Path("/opt/an env/bin"))
+    script = f'{lines}\nprintf %s "$FVI_TEST_VALUE"; case "$PATH" in "/opt/an env/bin":*) ;; *) exit 1;; esac'
+    result = subprocess.run(["bash", "-u", "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout == value
