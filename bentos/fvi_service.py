@@ -45,7 +45,7 @@ class FviService:
 
         from fvi_pipeline.platform.errors import PlatformError
         from fvi_pipeline.platform.settings import get_settings
-        from fvi_pipeline.serving.feature_reader import FeastFeatureReader
+        from fvi_pipeline.serving.feature_reader import FeastFeatureReader, fail_fast
         from fvi_pipeline.serving.predictor import Predictor
         from fvi_pipeline.serving.weights import read_weights
 
@@ -54,7 +54,8 @@ class FviService:
             raise PlatformError(
                 'FVI_DATABASE_URL or FVI_REDIS_URL is not set. Run `eval "$(fvi env)"`, or use `make serve`.'
             )
-        client = redis.Redis.from_url(settings.redis_url, socket_connect_timeout=2, socket_timeout=2)
+        client = redis.Redis.from_url(settings.redis_url)
+        fail_fast(client)
         try:
             reader = FeastFeatureReader(
                 settings.feature_repo_dir / "feature_store.yaml",

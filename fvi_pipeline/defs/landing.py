@@ -88,7 +88,7 @@ def landing(
         asset_key=FILES,
         metadata={
             "dagster/row_count": files,
-            "files_new": len(report.files),
+            "files_new": len(report.new_files),
             "rows_read": report.rows_read,
             "rows_loaded": report.rows_loaded,
             "rows_quarantined": report.rows_quarantined,

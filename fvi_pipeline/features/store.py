@@ -103,8 +103,8 @@ def historical_features(
         features: a feature service's name, or references such as `mine_features:as_of_year`.
 
     Returns:
-        One row per entity row: its columns, then the features; numbers as Float64. A mine that was unknown
-        has nulls.
+        One row per entity row, unordered: its columns, then the features; numbers as Float64. A mine that was
+        unknown has nulls.
 
     Raises:
         FeatureStoreError: the entity rows have no mine_id, or no event_timestamp with a zone.
@@ -116,18 +116,20 @@ def historical_features(
                 "There is no entity row to read features for. Give at least one mine and time."
             )
     service = store.get_feature_service(features) if isinstance(features, str) else None
-    job = store.get_historical_features(
-        entity_df=entity_rows if isinstance(entity_rows, str) else entity_rows.to_pandas(),
-        features=service if service is not None else list(features),
-        filter_by_created_timestamp=True,
-    )
     with warnings.catch_warnings():
         # Feast reads the columns of a SELECT through pandas and psycopg, which works
         warnings.filterwarnings("ignore", message="pandas only supports SQLAlchemy", category=UserWarning)
-        frame = pl.from_arrow(job.to_arrow())
+        job = store.get_historical_features(
+            entity_df=entity_rows if isinstance(entity_rows, str) else entity_rows.to_pandas(),
+            features=service if service is not None else list(features),
+            filter_by_created_timestamp=True,
+        )
+    frame = pl.from_arrow(job.to_arrow())
     if not isinstance(frame, pl.DataFrame):
         raise FeatureStoreError("The offline store did not answer with a table.")
     types = _types(store, service) if service is not None else {}
+    # Feast answers in UTC and leaves the zone out
+    types[EVENT_TIMESTAMP] = _POLARS_TYPES["UnixTimestamp"]
     return frame.with_columns(pl.col(name).cast(types[name]) for name in frame.columns if name in types)
 
 
@@ -160,7 +162,7 @@ def training_features(store: FeatureStore, *, cohort_only: bool = True) -> pl.Da
     return rows.select(
         JOIN_KEY,
         pl.col("as_of_year").cast(pl.Int64),
-        pl.col(EVENT_TIMESTAMP).cast(pl.Datetime("us", "UTC")),
+        EVENT_TIMESTAMP,
         *(pl.col(name).cast(pl.Float64) for name in names),
     ).sort(JOIN_KEY, "as_of_year")
 

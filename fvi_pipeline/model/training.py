@@ -52,7 +52,9 @@ class TrainingSettings(BaseModel):
     """The first trial: parameters that did well on validation years of the U.S. panel."""
     maximum_rounds: int = Field(default=800, ge=1)
     stopping_rounds: int = Field(default=50, ge=1)
-    threads: int = Field(default=2, ge=1)
+    threads: int = Field(default=1, ge=1)
+    """The trees do not depend on it. One is right beside other work: LightGBM's threads spin while they wait
+    for each other, and on a busy machine two take several times as long as one."""
 
 
 @dataclass(frozen=True)

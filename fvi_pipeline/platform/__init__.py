@@ -1,1 +1,1 @@
-"""What the pipeline stands on: settings, connections and the embedded servers. No domain code belongs here."""
+"""What the pipeline stands on: settings, connections, embedded servers. No domain code belongs here."""

@@ -1,4 +1,4 @@
-"""Schemas, the vector extension and the tables that Python writes. Tables that dbt builds do not belong here."""
+"""Schemas, the vector extension and the tables that Python writes. What dbt builds does not belong here."""
 
 from __future__ import annotations
 
@@ -10,14 +10,26 @@ import psycopg
 from fvi_pipeline.platform.database import advisory_lock
 
 _SQL_FOLDER = Path(__file__).parent / "sql"
-SCHEMAS = ("landing", "bronze", "silver", "gold", "mart", "ops", "evidence", "dagster", "mlflow", "optuna", "feast")
+SCHEMAS = (
+    "landing",
+    "bronze",
+    "silver",
+    "gold",
+    "mart",
+    "ops",
+    "evidence",
+    "dagster",
+    "mlflow",
+    "optuna",
+    "feast",
+)
 
 
 def bootstrap(connection: psycopg.Connection) -> None:
     """Create what is missing; safe to call by several processes at once and cheap when nothing is missing.
 
-    The definitions are `sql/*.sql` in order of their names, each of them idempotent. A digest of them is kept, so that an
-    unchanged database is left alone and never waits for a running job's locks.
+    The definitions are `sql/*.sql` in order of their names, each of them idempotent. A digest of them is
+    kept, so that an unchanged database is left alone and never waits for a running job's locks.
     """
     files = sorted(_SQL_FOLDER.glob("*.sql"))
     statements = [f"create schema if not exists {schema}" for schema in SCHEMAS]

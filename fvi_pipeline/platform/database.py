@@ -41,7 +41,9 @@ def advisory_lock(connection: psycopg.Connection, name: str) -> Iterator[None]:
 
 
 def with_search_path(database_url: str, schema: str) -> str:
-    """The same database, seen from `schema`: for tools that bring tables of their own (Dagster, MLflow, Optuna, Feast)."""
+    """The same database, seen from `schema`: for tools that bring tables of their own (Dagster, MLflow,
+    Optuna, Feast).
+    """
     parts = urlsplit(database_url)
     pairs = _query(parts.query)
     # libpq takes the last of several values, so options of the user's stay and this one wins
@@ -52,7 +54,9 @@ def with_search_path(database_url: str, schema: str) -> str:
 
 
 def connection_parts(database_url: str) -> dict[str, str]:
-    """Host (a name or a socket folder), port, user, password, database and sslmode of a URL, for tools without URLs."""
+    """Host (a name or a socket folder), port, user, password, database and sslmode of a URL, for tools
+    without URLs.
+    """
     parts = urlsplit(database_url)
     query = dict(_query(parts.query))
     host = query.get("host") or unquote(parts.hostname or "") or "localhost"

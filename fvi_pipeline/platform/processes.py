@@ -10,7 +10,8 @@ import psutil
 def processes_in(folder: Path, name: str) -> list[psutil.Process]:
     """Living processes of program `name` whose working folder is `folder`.
 
-    A process id kept in a file may be stale and reused by another program; a working folder cannot be mistaken.
+    A process id kept in a file may be stale and reused by another program; a working folder cannot be
+    mistaken.
     """
     wanted = str(folder.resolve())
     found = []

@@ -1,8 +1,8 @@
 """Life of the servers that a command stands on: started when needed, stopped when the last user leaves.
 
-Every user holds a shared lock on one file; the kernel frees it however the process ends, kill -9 included. The one who
-leaves last (its exclusive lock succeeds) stops the servers, unless `fvi up` asked to keep them. How a server is started
-belongs to `postgres.py` and `valkey.py`.
+Every user holds a shared lock on one file; the kernel frees it however the process ends, kill -9 included.
+The one who leaves last (its exclusive lock succeeds) stops the servers, unless `fvi up` asked to keep them.
+How a server is started belongs to `postgres.py` and `valkey.py`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Servers:
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """What `fvi status` prints of one server: where it is, and its process id when it is embedded and runs."""
+    """What `fvi status` prints of one server; the process id is None when it is external or does not run."""
 
     name: str
     embedded: bool
@@ -83,7 +83,9 @@ def down(settings: Settings, *, force: bool = False) -> None:
         return
     with _open_users_file(settings.home) as users, _start_lock(settings.home):
         if not force and not _nobody_uses(users):
-            raise PlatformError("Another command is using the servers. Wait for it, or use `fvi down --force`.")
+            raise PlatformError(
+                "Another command is using the servers. Wait for it, or use `fvi down --force`."
+            )
         _keep_file(settings.home).unlink(missing_ok=True)
         _stop(settings)
 
@@ -108,7 +110,8 @@ def status(settings: Settings) -> list[ServerStatus]:
 def _start(settings: Settings) -> Servers:
     recorded = _recorded(settings.home)
     postgres, valkey = _embedded(settings)
-    # a shell that ran `eval "$(fvi env)"` carries the embedded servers' own addresses: those are not the user's servers
+    # a shell that ran `eval "$(fvi env)"` carries the embedded servers' own addresses: those are not the
+    # user's servers
     embedded: dict[str, str] = {}
     database_url, redis_url = settings.database_url, settings.redis_url
     if database_url is None or database_url == recorded.get("database_url"):
@@ -173,7 +176,8 @@ def _ping(redis_url: str) -> None:
             client.ping()
     except redis.RedisError as error:
         raise PlatformError(
-            f"Redis at {redacted(redis_url)} does not answer ({error}). Correct FVI_REDIS_URL, or unset it to use the "
+            f"Redis at {redacted(redis_url)} does not answer ({error}). Correct FVI_REDIS_URL, or unset it "
+            "to use the "
             'embedded Valkey; in a shell that ran eval "$(fvi env)" before, run that again in a new shell.'
         ) from error
 
@@ -185,7 +189,8 @@ def _start_lock(home: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise StartLockTimeout(
-            f"Another command has been starting the servers of {home} for {_START_LOCK_SECONDS} s. Look at `fvi status`."
+            f"Another command has been starting the servers of {home} for {_START_LOCK_SECONDS} s. Look at "
+            "`fvi status`."
         ) from error
     try:
         yield
@@ -207,7 +212,8 @@ def _open_users_file(home: Path) -> IO[str]:
         return (home / "servers.users").open("a")
     except OSError as error:
         raise PlatformError(
-            f"FVI_HOME={home} cannot be written ({error.strerror}). Choose another folder, or make it writable."
+            f"FVI_HOME={home} cannot be written ({error.strerror}). Choose another folder, or make it "
+            "writable."
         ) from error
 
 

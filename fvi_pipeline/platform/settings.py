@@ -65,7 +65,9 @@ class Settings(BaseSettings):
             if url is not None:
                 urlsplit(url).port  # noqa: B018 (reading it is what checks it)
         except ValueError:
-            raise ValueError("the host or port in it cannot be read; write / : @ in a password as %2F %3A %40") from None
+            raise ValueError(
+                "the host or port in it cannot be read; write / : @ in a password as %2F %3A %40"
+            ) from None
         return url
 
     @cached_property

@@ -1,4 +1,6 @@
-"""The user that PostgreSQL runs as. It refuses to run as root, so root lends it a user of its own; others need nothing here."""
+"""The user that PostgreSQL runs as. It refuses to run as root, so root lends it a user of its own; others
+need nothing here.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,8 @@ def server_owner() -> Owner | None:
             subprocess.run(command, check=True, capture_output=True, text=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise PlatformError(
-                f"PostgreSQL does not run as root, and the user {_NAME} cannot be made ({error}). Run FVI as another user, "
-                "or set FVI_DATABASE_URL to a server."
+                f"PostgreSQL does not run as root, and the user {_NAME} cannot be made ({error}). Run FVI "
+                "as another user, or set FVI_DATABASE_URL to a server."
             ) from error
         entry = pwd.getpwnam(_NAME)
     return Owner(entry.pw_uid, entry.pw_gid)
@@ -57,7 +59,13 @@ def run_as_server_user(command: list[str], folder: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     if owner is None:
         subprocess.run(
-            command, cwd=folder, env=environment, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL
+            command,
+            cwd=folder,
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
         )
         return
     subprocess.run(
@@ -75,7 +83,9 @@ def run_as_server_user(command: list[str], folder: Path) -> None:
 
 
 def may_enter(binaries: Path, home: Path) -> None:
-    """As root, let the server's user pass through the folders above its binaries and its data; nothing becomes listable."""
+    """As root, let the server's user pass through the folders above its binaries and its data; nothing
+    becomes listable.
+    """
     if os.geteuid() != 0:
         return
     for folder in {*_with_parents(binaries), *_with_parents(home)}:
@@ -83,7 +93,9 @@ def may_enter(binaries: Path, home: Path) -> None:
     if not binaries.stat().st_mode & stat.S_IROTH:
         # installed under a strict umask: the programs, libraries and templates have to be readable
         for path in binaries.parent.rglob("*"):
-            _add_mode(path, _READ_AND_ENTER if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else stat.S_IROTH)
+            _add_mode(
+                path, _READ_AND_ENTER if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else stat.S_IROTH
+            )
         _add_mode(binaries.parent, _READ_AND_ENTER)
 
 

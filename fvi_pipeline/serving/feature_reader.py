@@ -4,17 +4,32 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fvi_pipeline.platform.database import connect
 from fvi_pipeline.platform.errors import PlatformError
 from fvi_pipeline.serving.errors import StoreUnavailableError
 from fvi_pipeline.serving.predictor import StoredMine
 
+if TYPE_CHECKING:
+    import redis
+
 FEATURE_SERVICE = "fvi_serving_v1"
 _YEAR_SECONDS = 30.0
+_REDIS_SECONDS = 2.0
 # One call for so many mines: Feast's time grows faster than the number of mines.
 _MINES_PER_CALL = 250
+
+
+def fail_fast(client: "redis.Redis") -> None:
+    """Bound what one call to Redis may take: one more attempt at once (a stale connection), then an error."""
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    client.set_retry(Retry(NoBackoff(), 1))
+    client.get_connection_kwargs().update(
+        socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS
+    )
 
 
 class FeastFeatureReader:
@@ -38,11 +53,21 @@ class FeastFeatureReader:
             self._service = self._store.get_feature_service(FEATURE_SERVICE)
         except SQLAlchemyError as error:
             raise StoreUnavailableError("The feature registry does not answer: is PostgreSQL up?") from error
+        self._fail_fast()
         self._features = list(model_features)
         self._database_url = database_url
         self._year: int | None = None
         self._year_until = 0.0
         self._year_lock = threading.Lock()
+
+    def _fail_fast(self) -> None:
+        """Let a read of a dead Redis fail soon: by default it waits for ever, or tries for seconds."""
+        import redis
+
+        provider = self._store._get_provider()
+        client = provider.online_store._get_client(self._store.config.online_store)
+        if isinstance(client, redis.Redis):
+            fail_fast(client)
 
     def read(self, mine_ids: Sequence[str]) -> list[StoredMine | None]:
         """Return one entry a mine, in order; None for one that has neither features nor an index.

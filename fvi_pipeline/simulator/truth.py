@@ -22,7 +22,7 @@ INFORMATIVE_METRICS = (
     "labor_hours",
     "average_employees",
     "productivity_short_tons_per_hour",
-    "production_to_peak_ratio",
+    "production_to_peak",
 )
 # Metrics drawn independently of everything that a mine does.
 NOISE_METRICS = (

@@ -1,4 +1,4 @@
-"""Dynamic weights: base weight, data quality and information gain, blended night by night. No storing here."""
+"""Dynamic weights: base weight, data quality and information gain, blended by night. No storing here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The dbt manifest is parsed once for each state of a project, however many ask at once. Uses a project of one model."""
+"""The dbt manifest is parsed once for each state of a project, however many ask at once. Uses a project of
+one model.
+"""
 
 from __future__ import annotations
 

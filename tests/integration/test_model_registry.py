@@ -227,7 +227,8 @@ def test_backtest_predictions_are_replaced_by_their_year(
     for _ in range(2):
         assert write_backtest_predictions(connection, predictions) == predictions.height
     stored = connection.execute(
-        "select viability_probability from mart.backtest_predictions order by mine_id, as_of_year, horizon_years"
+        "select viability_probability from mart.backtest_predictions "
+        "order by mine_id, as_of_year, horizon_years"
     ).fetchall()
     assert np.array_equal(np.ravel(stored), predictions["viability_probability"].to_numpy())
     leaking = predictions.with_columns(train_until_year=pl.lit(2014))

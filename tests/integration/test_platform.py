@@ -1,4 +1,6 @@
-"""The embedded servers under everything that a machine does to them: races, kills, foreign files, taken ports, long paths."""
+"""The embedded servers under everything that a machine does to them: races, kills, foreign files, taken
+ports, long paths.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +91,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     down(_settings(folder), force=True)
 
 
-# --- starting -----------------------------------------------------------------------------------------------------
+# --- starting -------------------------------------------------------------------------------------
 
 
 def test_commands_that_start_at_once_share_one_pair_of_servers(tmp_path: Path) -> None:
@@ -190,7 +192,7 @@ def test_a_home_with_a_long_or_odd_path_works(tmp_path: Path) -> None:
             assert client.ping()
 
 
-# --- what is in the way ---------------------------------------------------------------------------------------------
+# --- what is in the way ---------------------------------------------------------------------------
 
 
 def test_a_taken_port_is_a_clear_error_and_leaves_nothing_running(home: Path) -> None:
@@ -262,7 +264,7 @@ def test_a_cluster_of_another_version_is_left_alone(tmp_path: Path) -> None:
     assert (cluster / "PG_VERSION").read_text() == "15\n"
 
 
-# --- servers of the user's own ---------------------------------------------------------------------------------------
+# --- servers of the user's own --------------------------------------------------------------------
 
 
 def test_servers_of_the_users_own_are_used_and_none_is_started(servers: Servers, tmp_path: Path) -> None:
@@ -292,7 +294,7 @@ def test_a_dead_server_of_the_users_own_is_a_clear_error(
     assert _running(home) == (0, 0)
 
 
-# --- leases ------------------------------------------------------------------------------------------------------------
+# --- leases ---------------------------------------------------------------------------------------
 
 
 def test_the_last_user_stops_the_servers_however_the_others_ended(home: Path) -> None:
@@ -324,8 +326,10 @@ def test_the_exported_environment_serves_a_plain_shell(home: Path, tmp_path: Pat
     check = (
         "import os, psycopg, redis;"
         "print(psycopg.connect('').execute('select value from ops.kept').fetchone()[0]);"
-        "print(psycopg.connect(os.environ['FVI_DATABASE_URL']).execute('select current_database()').fetchone()[0]);"
-        "print(psycopg.connect(os.environ['FVI_OPTUNA_STORAGE_URL']).execute('select current_schema()').fetchone()[0]);"
+        "print(psycopg.connect(os.environ['FVI_DATABASE_URL']).execute('select "
+        "current_database()').fetchone()[0]);"
+        "print(psycopg.connect(os.environ['FVI_OPTUNA_STORAGE_URL']).execute('select "
+        "current_schema()').fetchone()[0]);"
         "print(redis.Redis.from_url(os.environ['FVI_REDIS_URL']).get('kept').decode())"
     )
     export = f"{shlex.quote(str(BIN / 'fvi'))} env"
@@ -345,7 +349,7 @@ def test_the_exported_environment_serves_a_plain_shell(home: Path, tmp_path: Pat
     assert result.stdout.split() == ["42", "fvi", "optuna", "42"], result.stderr
 
 
-# --- schemas and tables ------------------------------------------------------------------------------------------------
+# --- schemas and tables ---------------------------------------------------------------------------
 
 
 def test_bootstrap_may_run_several_times_at_once(servers: Servers) -> None:

@@ -1,4 +1,4 @@
-"""Weights and index on a real PostgreSQL and Valkey: one night is one state, however often and by how many it runs."""
+"""Weights and index on a real PostgreSQL and Valkey: one night is one state, however often it runs."""
 
 from __future__ import annotations
 
@@ -113,12 +113,13 @@ def test_nothing_is_published_from_an_empty_table(connection, client):
 
 def test_history_holds_only_what_was_known_then(connection):
     connection.execute(
-        "create table gold.gold_mine_index_metrics (mine_id text, as_of_year int, event_timestamp timestamptz, "
-        "created_timestamp timestamptz, is_current boolean, output double precision, methane double precision)"
+        "create table gold.gold_mine_index_metrics (mine_id text, as_of_year int, "
+        "event_timestamp timestamptz, created_timestamp timestamptz, is_current boolean, "
+        "output double precision, methane double precision)"
     )
     connection.execute(
-        "create table gold.gold_mine_outcomes (mine_id text, as_of_year int, horizon_years int, viable boolean, "
-        "outcome_known_at timestamptz)"
+        "create table gold.gold_mine_outcomes (mine_id text, as_of_year int, horizon_years int, "
+        "viable boolean, outcome_known_at timestamptz)"
     )
     with connection.cursor() as cursor:
         cursor.executemany(

@@ -43,6 +43,22 @@ def test_same_data_and_seed_give_the_same_bytes(split) -> None:  # type: ignore[
     assert fit(split.final_fit, FEATURES, BoosterParameters(), 30, other_seed).model_to_string() not in texts
 
 
+def test_trees_do_not_depend_on_the_number_of_threads(split) -> None:  # type: ignore[no-untyped-def]
+    texts = [
+        fit(
+            split.final_fit,
+            FEATURES,
+            BoosterParameters(),
+            30,
+            SETTINGS.model_copy(update={"threads": threads}),
+        )
+        .model_to_string()
+        .split("\nparameters:")[0]
+        for threads in (1, 2)
+    ]
+    assert texts[0] == texts[1]
+
+
 def test_probability_never_rises_with_the_horizon(split) -> None:  # type: ignore[no-untyped-def]
     booster = fit(split.final_fit, FEATURES, BoosterParameters(), 60, SETTINGS)
     rows = split.test.features[:300]

@@ -1,4 +1,6 @@
-"""compose.yaml against the code: what it passes is read, what it starts exists, what it promises of safety holds."""
+"""compose.yaml against the code: what it passes is read, what it starts exists, what it promises of safety
+holds.
+"""
 
 from __future__ import annotations
 
