@@ -35,14 +35,10 @@ def build_bento(model_folder: Path, model_version: str) -> str:
     nothing. In either case `fvi:latest` names it afterwards, also after a rollback. BENTOML_HOME decides
     where the stores are. Raises BentoBuildError.
     """
-    missing = [
-        name for name in (ONNX_FILE, BOOSTER_FILE, METADATA_FILE) if not (model_folder / name).is_file()
-    ]
+    missing = [name for name in (ONNX_FILE, BOOSTER_FILE, METADATA_FILE) if not (model_folder / name).is_file()]
     if missing:
         raise BentoBuildError(f"{model_folder} lacks {', '.join(missing)}: train and register a model first.")
-    model_digest = _digest(
-        [model_folder / name for name in (ONNX_FILE, BOOSTER_FILE, METADATA_FILE)], model_folder
-    )
+    model_digest = _digest([model_folder / name for name in (ONNX_FILE, BOOSTER_FILE, METADATA_FILE)], model_folder)
     version = _NOT_IN_A_TAG.sub("-", model_version.lower())
     model_tag = f"{MODEL_NAME}:{version}-{model_digest[:_DIGEST_LENGTH]}"
     _store_model(model_tag, model_folder, model_version)
@@ -88,9 +84,7 @@ def _check_model(tag: str, model_tag: str) -> None:
 
     models = [str(model.tag) for model in bentoml.get(tag).info.all_models]
     if models != [model_tag]:
-        raise BentoBuildError(
-            f"{tag} holds {models}, not {model_tag}: was another Bento built meanwhile? Run again."
-        )
+        raise BentoBuildError(f"{tag} holds {models}, not {model_tag}: was another Bento built meanwhile? Run again.")
 
 
 def bento_files() -> list[Path]:

@@ -71,9 +71,7 @@ class FviService:
         # some 100 ms to look at it.
         gc.collect()
         gc.freeze()
-        app.state.backends = Backends(
-            scorer=predictor, retrieve=self._retrieve, weights=lambda: read_weights(client)
-        )
+        app.state.backends = Backends(scorer=predictor, retrieve=self._retrieve, weights=lambda: read_weights(client))
         return True
 
     def _connect_until_ready(self) -> None:

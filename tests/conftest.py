@@ -15,9 +15,11 @@ from fvi_pipeline.platform.bootstrap import bootstrap
 from fvi_pipeline.platform.environment import tool_environment
 from fvi_pipeline.platform.servers import Servers, running_servers
 from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings
-from fvi_pipeline.simulator import SimulatedTruth, small_simulation_config, write_landing_folder
+from fvi_pipeline.simulator import SimulatedTruth, SimulationConfig, write_landing_folder
 from tests.commands import clean_environment, run_fvi
 
+# large enough for a model that the gate lets pass, small enough to run in well under a minute
+_DEMO_SIMULATION = SimulationConfig(mines=600, first_year=1997, last_year=2019, foreign_mines=60)
 REAL_LANDING = Path(os.environ.get("FVI_REAL_LANDING", PROJECT_ROOT.parent / "shared" / "landing"))
 
 
@@ -82,7 +84,7 @@ class Demo:
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SimulatedTruth]:
     """A small simulated landing folder, defects included, and the truth behind it. Tests must not change it."""
     folder = tmp_path_factory.mktemp("landing")
-    return folder, write_landing_folder(folder, small_simulation_config())
+    return folder, write_landing_folder(folder, _DEMO_SIMULATION)
 
 
 @pytest.fixture(scope="session")

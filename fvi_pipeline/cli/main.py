@@ -28,8 +28,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="FVI, the Future Viability Index of coal mines. State lives in FVI_HOME (default .fvi/).",
 )
-_out = Console(highlight=False, soft_wrap=True)
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
+_WIDTH_OF_FILES = 120
+# the real streams: while a run's tools are sent to a log, its progress still reaches the terminal
+_out = Console(
+    file=sys.__stdout__, highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES
+)
+_err = Console(file=sys.__stderr__, highlight=False, soft_wrap=True)
 
 
 def main() -> None:

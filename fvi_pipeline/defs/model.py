@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
-import numpy as np
 import polars as pl
 
 from fvi_pipeline.defs.features import FEATURE_HISTORY, REGISTRY, catalogue, feature_store
@@ -71,6 +70,7 @@ def training_set(
     without = frame.filter(pl.col(_SIZE).is_null()).height
     if without:
         raise dg.Failure(f"Feast gives no features as of their time for {without} of {frame.height} rows.")
+    first_year, last_year = frame.select(pl.col("outcome_year").min(), pl.col("outcome_year").max().alias("last")).row(0)
     path = model_workshop.training_folder / _TRAINING_FILE
     temporary = path.with_suffix(".writing")
     frame.write_parquet(temporary)
@@ -80,7 +80,7 @@ def training_set(
             "dagster/row_count": frame.height,
             "mines": frame["mine_id"].n_unique(),
             "features": len(names),
-            "outcome_years": f"{frame['outcome_year'].min()}-{frame['outcome_year'].max()}",
+            "outcome_years": f"{first_year}-{last_year}",
             "path": dg.MetadataValue.path(str(path)),
         }
     )
@@ -127,7 +127,7 @@ def training(
     """Train and test a challenger, register it, and let the gate decide."""
     from fvi_pipeline.model.batch import write_backtest_predictions
     from fvi_pipeline.model.challenger import train_challenger
-    from fvi_pipeline.model.gate import decide
+    from fvi_pipeline.model.gate import judge
     from fvi_pipeline.model.ledger import apply_verdict
     from fvi_pipeline.model.training import TrainingSettings
 
@@ -153,21 +153,10 @@ def training(
         passed=challenger.parity.passed,
         metadata=challenger.parity.as_dict(),
     )
-    test = challenger.split.test
     with warehouse.connect() as connection:
-        predictions = challenger.backtest_predictions()
-        rows = write_backtest_predictions(connection, predictions)
+        rows = write_backtest_predictions(connection, challenger.backtest_predictions())
         yield dg.MaterializeResult(asset_key=BACKTEST, metadata={"dagster/row_count": rows})
-        verdict = decide(
-            onnx_sha256=challenger.files.onnx_sha256,
-            features=names,
-            parity=challenger.parity,
-            evaluation=challenger.evaluation,
-            probability=challenger.test_probability,
-            viable=test.viable,
-            mine_ids=test.keys["mine_id"].to_list(),
-            champion=_reigning(registry, challenger, names),
-        )
+        verdict = judge(challenger, _reigning(registry, challenger))
         reigning = apply_verdict(
             connection, registry, registered.version, verdict, metrics=metrics, actor="pipeline"
         )
@@ -254,23 +243,12 @@ def scores_never_rise_with_the_horizon(warehouse: Warehouse) -> dg.AssetCheckRes
     return dg.AssetCheckResult(passed=rising == 0, metadata={"rising": rising})
 
 
-def _reigning(registry: "ModelRegistry", challenger: "Challenger", names: list[str]) -> "Champion | None":
+def _reigning(registry: "ModelRegistry", challenger: "Challenger") -> "Champion | None":
     """The champion on the challenger's test rows, or None when there is none."""
-    from fvi_pipeline.model.gate import Champion
+    from fvi_pipeline.model.gate import champion_on_test
 
     version = registry.champion()
-    if version is None:
-        return None
-    model = registry.load(version.version)
-    test = challenger.split.test
-    probability = challenger.test_probability.copy()
-    # a champion with features that are gone cannot be scored on these rows: the gate refuses for the loss itself
-    if set(model.features) <= set(names):
-        columns = [names.index(name) for name in model.features]
-        for horizon in test.horizons:
-            rows = np.flatnonzero(test.horizon_years == horizon)
-            probability[rows] = model.probabilities(test.features[np.ix_(rows, columns)], horizon)
-    return Champion(version.version, version.onnx_sha256, model.features, probability)
+    return champion_on_test(version.version, registry.load(version.version), challenger) if version else None
 
 
 WEEKLY_JOB = dg.define_asset_job(

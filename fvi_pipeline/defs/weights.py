@@ -33,7 +33,7 @@ def fvi_weights(
     metrics = catalogue().index_metrics()
     now = datetime.now(UTC)
     with warehouse.connect() as connection:
-        history = store.metric_history(connection, metrics)
+        history = store.metric_history(connection, metrics, now)
         gains = information_gain(history, [metric.name for metric in metrics])
         weights = dynamic_weights(
             metrics,

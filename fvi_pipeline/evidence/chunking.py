@@ -63,9 +63,7 @@ def _fits(text: str, words: int, characters: int) -> bool:
 
 
 def _join(pieces: list[tuple[str, str]]) -> str:
-    return "".join(
-        piece if index == 0 else separator + piece for index, (separator, piece) in enumerate(pieces)
-    )
+    return "".join(piece if index == 0 else separator + piece for index, (separator, piece) in enumerate(pieces))
 
 
 def _tail(pieces: list[tuple[str, str]], words: int, characters: int) -> list[tuple[str, str]]:

@@ -74,9 +74,7 @@ def _load_file(connection: psycopg.Connection, path: Path, name: str, simulated:
         return "known", 0
     try:
         if content is None:
-            raise UnreadableDocumentError(
-                f"The file has {size:,} bytes, more than {MAXIMUM_BYTES:,}: split it."
-            )
+            raise UnreadableDocumentError(f"The file has {size:,} bytes, more than {MAXIMUM_BYTES:,}: split it.")
         document = read_document(name, content)
     except UnreadableDocumentError as error:
         _enter_file(connection, name, sha256, size, "rejected", str(error), rows=0, simulated=simulated)
@@ -245,24 +243,19 @@ def chunk_documents(connection: psycopg.Connection) -> int:
         with (
             connection.cursor() as cursor,
             cursor.copy(
-                "COPY landing.document_chunks (chunk_id, document_id, position, text, content_sha256)"
-                " FROM STDIN"
+                "COPY landing.document_chunks (chunk_id, document_id, position, text, content_sha256) FROM STDIN"
             ) as copy,
         ):
             for document_id, text in documents:
                 for position, chunk in enumerate(split_into_chunks(text)):
                     digest = text_sha256(chunk)
-                    copy.write_row(
-                        (f"{document_id}#{position}-{digest[:8]}", document_id, position, chunk, digest)
-                    )
+                    copy.write_row((f"{document_id}#{position}-{digest[:8]}", document_id, position, chunk, digest))
                     added += 1
     return added
 
 
 def _count(cursor: psycopg.Cursor, pattern: str) -> int:
-    return _integer(
-        cursor.execute("SELECT count(*) FROM landing.documents WHERE document_id LIKE %s", (pattern,))
-    )
+    return _integer(cursor.execute("SELECT count(*) FROM landing.documents WHERE document_id LIKE %s", (pattern,)))
 
 
 def _integer(cursor: psycopg.Cursor) -> int:

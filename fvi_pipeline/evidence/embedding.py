@@ -141,9 +141,7 @@ def embed_chunks(
                 (embedder.model_name,),
             ).fetchall()
         )
-        chunks = connection.execute(
-            "SELECT chunk_id, title, text FROM silver.silver_document_content"
-        ).fetchall()
+        chunks = connection.execute("SELECT chunk_id, title, text FROM silver.silver_document_content").fetchall()
     waiting = []
     for chunk_id, title, text in chunks:
         content = embedding_text(title, text)

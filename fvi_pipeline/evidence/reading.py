@@ -44,9 +44,7 @@ def read_document(name: str, content: bytes) -> DocumentText:
     if not content.strip():
         raise UnreadableDocumentError("The file is empty.")
     if len(content) > MAXIMUM_BYTES:
-        raise UnreadableDocumentError(
-            f"The file has {len(content):,} bytes, more than {MAXIMUM_BYTES:,}: split it."
-        )
+        raise UnreadableDocumentError(f"The file has {len(content):,} bytes, more than {MAXIMUM_BYTES:,}: split it.")
     if suffix in PDF_SUFFIXES:
         title, text = _read_pdf(content)
     else:

@@ -62,7 +62,10 @@ def tool_environment(settings: Settings, servers: Servers) -> dict[str, str]:
         **{f"FVI_DBT_{name.upper()}": value for name, value in parts.items()},
         "FEAST_FS_YAML_FILE_PATH": str(settings.feature_repo_dir / "feature_store.yaml"),
         "FEAST_USAGE": "False",
-        "FVI_FEAST_REGISTRY_URL": with_search_path(servers.database_url, "feast"),
+        # SQLAlchemy's own default driver, psycopg2, makes Feast warn in every command
+        "FVI_FEAST_REGISTRY_URL": _with_driver(with_search_path(servers.database_url, "feast"), "psycopg"),
+        # from the project's root `feast apply` would otherwise import every Python file below it
+        "FEATURE_REPO_DIR_ENV_VAR": str(settings.feature_repo_dir),
         "FVI_FEAST_REDIS": feast_redis_string(servers.redis_url),
         "MLFLOW_TRACKING_URI": mlflow_url,
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -90,6 +93,10 @@ def shell_exports(environment: dict[str, str], path_prefix: Path) -> str:
     lines.append(f'export PATH={shlex.quote(str(path_prefix))}:"$PATH"')
     lines.append(f'export PYTHONPATH={shlex.quote(str(PROJECT_ROOT))}"${{PYTHONPATH:+:$PYTHONPATH}}"')
     return "\n".join(lines)
+
+
+def _with_driver(database_url: str, driver: str) -> str:
+    return f"postgresql+{driver}://{database_url.split('://', 1)[1]}"
 
 
 def watched_folder(settings: Settings) -> Path:

@@ -99,7 +99,11 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """Stop the server if it runs; open transactions are rolled back."""
         if self.pid() is not None:
-            self._pg_ctl("-w", "-m", "fast", "stop")
+            try:
+                self._pg_ctl("-w", "-m", "fast", "stop")
+            except subprocess.CalledProcessError as error:
+                print("STOPFAIL", error.stdout, error.stderr, self._pid_file_lines(), self._processes(), flush=True); import sys; print(open(self.log_file).read()[-1500:]); sys.stdout.flush()
+                raise
 
     def pid(self) -> int | None:
         """Process id of the running server, or None."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import dagster as dg
 import psycopg
@@ -30,6 +31,8 @@ _STAGE_TITLES = {
     "landing": "Files into landing",
     "documents": "Documents into chunks",
     "warehouse": "dbt: bronze, silver, gold, marts, and their tests",
+    "training": "Challenger trained and tested, and the gate",
+    "fvi_scores": "Scores and reasons",
 }
 
 
@@ -79,10 +82,10 @@ def run_pipeline(settings: Settings, servers: Servers, source: Source, say: Say)
             _close_killed_runs(instance)
             definitions = build_defs(settings=settings)
             report.run_id = str(uuid.uuid4())
-            if unseen:
-                say(f"{len(unseen)} new file(s) in {source.folder}")
+            log = settings.home / "logs" / "run.log"
+            say(f"{len(unseen)} new file(s) in {source.folder}; what the tools say goes to {log}")
             before = _last_file_id(connection)
-            _execute(definitions, instance, report.run_id, dg.AssetSelection.groups("landing"), meter, say)
+            _execute(definitions, instance, report.run_id, dg.AssetSelection.groups("landing"), meter, say, log)
             report.files = _files_since(connection, before)
             digests = input_digests(connection, code)
             report.refreshed = changed_feeds(connection, digests)
@@ -90,7 +93,7 @@ def run_pipeline(settings: Settings, servers: Servers, source: Source, say: Say)
                 raise RunFailed(_nothing_loaded(source, report.files))
             if report.refreshed:
                 selection = _downstream_of(report.refreshed)
-                _execute(definitions, instance, str(uuid.uuid4()), selection, meter, say)
+                _execute(definitions, instance, str(uuid.uuid4()), selection, meter, say, log)
                 record_refreshed(connection, digests)
             report.stages = meter.stages
             _record_stages(connection, report)
@@ -124,6 +127,7 @@ def _execute(
     selection: dg.AssetSelection,
     meter: Meter,
     say: Say,
+    log: Path,
 ) -> None:
     job = definitions.resolve_implicit_global_asset_job_def()
     keys = selection.resolve(definitions.resolve_asset_graph())
@@ -136,30 +140,36 @@ def _execute(
         stage = str(event.step_key)
         if event.event_type == DagsterEventType.STEP_START:
             meter.begin(stage)
-            say(f"▶ {_STAGE_TITLES.get(stage, stage.replace('_', ' '))} …")
+            say(f"▶ {_title(stage)} …")
         elif event.event_type in (DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE):
             done = meter.end()
             if done is not None:
                 mark = "✓" if event.event_type == DagsterEventType.STEP_SUCCESS else "✗"
-                say(f"{mark} {stage.replace('_', ' ')}: {done.seconds:.1f} s, {done.peak_memory_megabytes:,.0f} MB")
+                say(f"{mark} {_title(stage)}: {done.seconds:.1f} s, {done.peak_memory_megabytes:,.0f} MB")
             if event.event_type == DagsterEventType.STEP_FAILURE:
                 error = event.step_failure_data.error
                 failures.append(f"{stage}: {error.message.strip() if error else 'no message'}{_cause(error)}")
 
     instance.add_event_listener(run_id, on_event)
-    result = job.execute_in_process(
-        instance=instance,
-        run_id=run_id,
-        asset_selection=sorted(keys),
-        raise_on_error=False,
-        tags={"fvi/started_by": "fvi run"},
-    )
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as chatter, redirect_stdout(chatter), redirect_stderr(chatter):
+        result = job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            asset_selection=sorted(keys),
+            raise_on_error=False,
+            tags={"fvi/started_by": "fvi run"},
+        )
     if not result.success:
         details = "\n".join(failures) or "a blocking check failed"
         raise RunFailed(
             f"Stage failed: {details}\nWhat was finished before it is kept. Look at run {run_id} in the Dagster UI "
             "(`make dev`), then run the same command again."
         )
+
+
+def _title(stage: str) -> str:
+    return _STAGE_TITLES.get(stage, stage.replace("__", ": ").replace("_", " "))
 
 
 def _cause(error: object) -> str:

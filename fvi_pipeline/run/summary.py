@@ -128,7 +128,7 @@ def _print_stages(out: Console, connection: psycopg.Connection, report: RunRepor
         table = Table("stage", "seconds", "peak memory, MB", title="How long each stage took")
         table.columns[1].justify = table.columns[2].justify = "right"
         for stage in report.stages:
-            table.add_row(stage.stage, f"{stage.seconds:.1f}", f"{stage.peak_memory_megabytes:,.0f}")
+            table.add_row(stage.stage.replace("__", ": "), f"{stage.seconds:.1f}", f"{stage.peak_memory_megabytes:,.0f}")
         out.print(table)
     out.print(f"Whole run: {seconds:.1f} s")
 

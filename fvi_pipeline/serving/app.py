@@ -70,9 +70,7 @@ def create_app(docs_assets: Path | None = None) -> FastAPI:
             503: "A store that is down",
         }.items()
     }
-    unknown_mine: dict[int | str, dict[str, Any]] = {
-        404: {"model": ErrorResponse, "description": "An unknown mine"}
-    }
+    unknown_mine: dict[int | str, dict[str, Any]] = {404: {"model": ErrorResponse, "description": "An unknown mine"}}
     app = FastAPI(
         title="FVI scoring service",
         description="Future Viability Index: scores, weights and evidence of coal mines.",
@@ -97,9 +95,7 @@ def create_app(docs_assets: Path | None = None) -> FastAPI:
         return PredictBatchResponse(predictions=backends.scorer.predict_batch(batch.requests))
 
     @app.post("/retrieve")
-    async def retrieve(
-        request: RetrieveRequest, backends: Annotated[Backends, Depends(_backends)]
-    ) -> RetrieveResponse:
+    async def retrieve(request: RetrieveRequest, backends: Annotated[Backends, Depends(_backends)]) -> RetrieveResponse:
         """Find passages of the documents by meaning."""
         passages = await backends.retrieve(request.query, request.k)
         return RetrieveResponse.model_validate({"passages": passages})

@@ -56,13 +56,9 @@ class PredictBatchRequest(_Request):
 class RetrieveRequest(_Request):
     """A query in words and the number of passages wanted."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"query": "methane drainage", "k": 3}]}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"query": "methane drainage", "k": 3}]})
 
-    query: Annotated[
-        str, Field(strict=True, min_length=1, max_length=MAXIMUM_QUERY_CHARACTERS, pattern=r"\S")
-    ]
+    query: Annotated[str, Field(strict=True, min_length=1, max_length=MAXIMUM_QUERY_CHARACTERS, pattern=r"\S")]
     k: Annotated[int, Field(strict=True, ge=1, le=MAXIMUM_PASSAGES)] = 5
 
 

@@ -27,9 +27,7 @@ def fail_fast(client: "redis.Redis") -> None:
     from redis.retry import Retry
 
     client.set_retry(Retry(NoBackoff(), 1))
-    client.get_connection_kwargs().update(
-        socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS
-    )
+    client.get_connection_kwargs().update(socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS)
 
 
 class FeastFeatureReader:

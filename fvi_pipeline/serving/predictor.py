@@ -106,9 +106,7 @@ class Predictor:
             answers[position] = answer
         return [answer for answer in answers if answer is not None]
 
-    def _score(
-        self, scored: list[tuple[int, PredictRequest, StoredMine]]
-    ) -> Iterator[tuple[int, Prediction]]:
+    def _score(self, scored: list[tuple[int, PredictRequest, StoredMine]]) -> Iterator[tuple[int, Prediction]]:
         """Score all at once: one run of the model, and one computation of reasons a horizon."""
         if not scored:
             return
@@ -178,7 +176,5 @@ def why_no_score(mine: StoredMine, newest_year: int | None) -> str | None:
     if not mine.in_cohort:
         return f"The mine is outside the cohort: it was not producing in {mine.as_of_year}."
     if newest_year is not None and mine.as_of_year < newest_year:
-        return (
-            f"The mine is outside the cohort: it reported last for {mine.as_of_year}, not for {newest_year}."
-        )
+        return f"The mine is outside the cohort: it reported last for {mine.as_of_year}, not for {newest_year}."
     return None

@@ -42,9 +42,7 @@ def model_folder(folder: Path, content: bytes) -> Path:
 def build(environment, *folders_and_versions):
     result = run_tool(environment, sys.executable, "-c", BUILD, *folders_and_versions)
     assert result.returncode == 0, result.stderr
-    lines = dict(
-        line.split(" ", 1) for line in result.stdout.splitlines() if line.startswith(("TAGS", "MODELS"))
-    )
+    lines = dict(line.split(" ", 1) for line in result.stdout.splitlines() if line.startswith(("TAGS", "MODELS")))
     return lines["TAGS"].split(), lines["MODELS"].split()
 
 

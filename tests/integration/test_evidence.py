@@ -110,9 +110,7 @@ def test_passages_are_found_by_meaning(connection, embedder, folder):
         connection,
         "SELECT mine_links, title, known_at FROM landing.documents WHERE text LIKE 'The vent%'",
     )
-    assert shared == [
-        (["gem:M0001", "gem:M0002"], "Birch Mine, Olive Mine", datetime(2026, 5, 12, tzinfo=UTC))
-    ]
+    assert shared == [(["gem:M0001", "gem:M0002"], "Birch Mine, Olive Mine", datetime(2026, 5, 12, tzinfo=UTC))]
 
 
 def test_a_second_time_costs_nothing_and_changes_nothing(connection, embedder, folder):
@@ -159,9 +157,7 @@ def test_a_changed_file_replaces_its_former_version(connection, embedder, folder
     texts = {passage.text for passage in retrieve(connection, embedder, "flooded by the river", 50)}
     assert former not in texts
     assert "An earthquake tore the shaft apart." in texts
-    assert table(connection, "SELECT count(*) FROM landing.documents WHERE superseded_at IS NOT NULL") == [
-        (1,)
-    ]
+    assert table(connection, "SELECT count(*) FROM landing.documents WHERE superseded_at IS NOT NULL") == [(1,)]
     path.write_text(former)
     assert take_in(connection, embedder, folder) == 1
     assert retrieve(connection, embedder, "flooded by the river", 1)[0].text == former

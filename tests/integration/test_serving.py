@@ -70,26 +70,19 @@ def test_500_mines_are_served_as_the_mart_has_them(client, warehouse):
         part = rows[start : start + 1_000]
         requests = [{"mine_id": row[0], "horizon_years": row[1]} for row in part]
         answers = client.post("/predict_batch", json={"requests": requests}).json()["predictions"]
-        assert [answer["fvi_score"] for answer in answers] == pytest.approx(
-            [row[3] for row in part], abs=1e-6
-        )
+        assert [answer["fvi_score"] for answer in answers] == pytest.approx([row[3] for row in part], abs=1e-6)
 
 
 def test_reasons_are_those_of_the_mart(client, warehouse, a_score):
     mine_id, horizon, _ = a_score
     stored = warehouse.execute(
-        "SELECT feature, contribution FROM mart.score_reasons "
-        "WHERE mine_id = %s AND horizon_years = %s ORDER BY rank",
+        "SELECT feature, contribution FROM mart.score_reasons WHERE mine_id = %s AND horizon_years = %s ORDER BY rank",
         (mine_id, horizon),
     ).fetchall()
     body = client.post("/predict", json={"mine_id": mine_id, "horizon_years": horizon}).json()
     served_reasons = [(entry["feature"], entry["contribution"]) for entry in body["top_features"]]
-    assert [feature for feature, _ in served_reasons] == [feature for feature, _ in stored][
-        : len(served_reasons)
-    ]
-    assert [part for _, part in served_reasons] == pytest.approx(
-        [part for _, part in stored][: len(served_reasons)]
-    )
+    assert [feature for feature, _ in served_reasons] == [feature for feature, _ in stored][: len(served_reasons)]
+    assert [part for _, part in served_reasons] == pytest.approx([part for _, part in stored][: len(served_reasons)])
 
 
 def test_every_mine_of_the_index_is_answered_with_it(client, warehouse):
@@ -100,21 +93,15 @@ def test_every_mine_of_the_index_is_answered_with_it(client, warehouse):
     requests = [{"mine_id": mine_id, "horizon_years": 5} for mine_id, _ in rows]
     answers = client.post("/predict_batch", json={"requests": requests}).json()["predictions"]
     for (mine_id, index_score), answer in zip(rows, answers, strict=True):
-        assert answer["index_score"] == (
-            None if index_score is None else pytest.approx(index_score, abs=1e-9)
-        )
+        assert answer["index_score"] == (None if index_score is None else pytest.approx(index_score, abs=1e-9))
         assert (answer["fvi_score"] is None) == (mine_id not in scored), answer
         assert (answer["reason"] is None) == (mine_id in scored)
     assert any(answer["fvi_score"] is None for answer in answers)
 
 
 def test_unknown_mines_and_malformed_requests(client):
-    assert_error(
-        client.post("/predict", json={"mine_id": "msha:9999999", "horizon_years": 5}), 404, "unknown_mine"
-    )
-    assert_error(
-        client.post("/predict", json={"mine_id": "msha:9999999", "horizon_years": 4}), 422, "invalid_request"
-    )
+    assert_error(client.post("/predict", json={"mine_id": "msha:9999999", "horizon_years": 5}), 404, "unknown_mine")
+    assert_error(client.post("/predict", json={"mine_id": "msha:9999999", "horizon_years": 4}), 422, "invalid_request")
     assert_error(client.post("/predict", content=b"{"), 422, "invalid_request")
     assert_error(client.get("/no_such_page"), 404, "not_found")
     item = {"mine_id": "msha:9999999", "horizon_years": 5}
@@ -138,9 +125,7 @@ def test_what_if_changes_the_score_of_this_answer_only(client, a_score):
 
 
 def test_passages_come_from_the_rag_runner(client, warehouse):
-    text = warehouse.execute(
-        "SELECT text FROM silver.silver_document_content ORDER BY chunk_id LIMIT 1"
-    ).fetchone()[0]
+    text = warehouse.execute("SELECT text FROM silver.silver_document_content ORDER BY chunk_id LIMIT 1").fetchone()[0]
     passages = client.post("/retrieve", json={"query": text[:2_000], "k": 5}).json()["passages"]
     assert text in [passage["text"] for passage in passages]
     assert [passage["score"] for passage in passages] == sorted((p["score"] for p in passages), reverse=True)
@@ -156,8 +141,7 @@ def test_passages_come_from_the_rag_runner(client, warehouse):
 def test_weights_are_those_of_the_newest_night(client, warehouse):
     stored = dict(
         warehouse.execute(
-            "SELECT metric, weight FROM mart.fvi_weights "
-            "WHERE night = (SELECT max(night) FROM mart.fvi_weights)"
+            "SELECT metric, weight FROM mart.fvi_weights WHERE night = (SELECT max(night) FROM mart.fvi_weights)"
         ).fetchall()
     )
     weights = client.get("/weights").json()["weights"]

@@ -64,9 +64,7 @@ def test_what_if_values_replace_stored_ones_and_null_means_missing(client, model
         model.probabilities(changed, 5)[0], abs=1e-12
     )
     nothing = np.array([[1.2e6, np.nan, np.nan]], dtype=np.float32)
-    assert probability({"average_employees": None}) == pytest.approx(
-        model.probabilities(nothing, 5)[0], abs=1e-12
-    )
+    assert probability({"average_employees": None}) == pytest.approx(model.probabilities(nothing, 5)[0], abs=1e-12)
 
 
 @pytest.mark.parametrize("mine_id", ["msha:9999999", "gem:none", "nonsense"])
@@ -204,7 +202,5 @@ def test_unknown_paths_and_methods_have_the_same_shape(client):
 def test_the_openapi_document_names_the_errors(client):
     document = client.get("/openapi.json").json()
     assert set(document["paths"]) == {"/predict", "/predict_batch", "/retrieve", "/weights"}
-    assert {"200", "404", "413", "422", "500", "503"} <= set(
-        document["paths"]["/predict"]["post"]["responses"]
-    )
+    assert {"200", "404", "413", "422", "500", "503"} <= set(document["paths"]["/predict"]["post"]["responses"])
     assert client.get("/docs").status_code == 200
