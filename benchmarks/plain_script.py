@@ -42,9 +42,7 @@ def read_eia(folder: Path) -> pl.DataFrame:
         content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
         if not content:
             continue
-        text = content.decode(
-            "utf-8", errors="replace"
-        )  # what is not UTF-8 is a letter in an operator's name
+        text = content.decode("utf-8", errors="replace")  # what is not UTF-8 is a letter in an operator's name
         raw = pl.read_csv(io.StringIO(text), infer_schema_length=0, truncate_ragged_lines=True)
         present = {old: new for old, new in EIA_COLUMNS.items() if old in raw.columns}
         frames.append(raw.select(*present).rename(present))
@@ -64,9 +62,7 @@ def read_gem(folder: Path) -> pl.DataFrame:
         for gem_mine_id, msha_id, *_ in book.get_sheet_by_name(sheet).to_python()[1:]:
             if str(msha_id).strip() not in ("", "-"):
                 found.append((str(msha_id).removesuffix(".0").strip().zfill(7), str(gem_mine_id)))
-    return pl.DataFrame(found, schema=["msha_id", "gem_mine_id"], orient="row").unique(
-        "msha_id", keep="first"
-    )
+    return pl.DataFrame(found, schema=["msha_id", "gem_mine_id"], orient="row").unique("msha_id", keep="first")
 
 
 def read_market(folder: Path) -> pl.DataFrame:

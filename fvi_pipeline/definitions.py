@@ -15,9 +15,7 @@ from fvi_pipeline.platform.settings import Settings, get_settings
 MAIN_JOB = "fvi_main"
 
 
-def build_defs(
-    resource_overrides: Mapping[str, Any] | None = None, settings: Settings | None = None
-) -> dg.Definitions:
+def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Settings | None = None) -> dg.Definitions:
     """Everything that Dagster serves; `resource_overrides` replace resources by name.
 
     No server is contacted; the dbt manifest is parsed once per state of the dbt project.

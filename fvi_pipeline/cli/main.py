@@ -137,7 +137,9 @@ def predict(
     with running_servers(get_settings()) as servers, connect(servers.database_url) as connection:
         score = stored_score(connection, mine_id, horizon)
     if score is None:
-        _err.print(f"[red]fvi predict:[/red] there is no mine {mine_id}. Find it with SQL: silver.silver_mine_profiles.")
+        _err.print(
+            f"[red]fvi predict:[/red] there is no mine {mine_id}. Find it with SQL: silver.silver_mine_profiles."
+        )
         raise typer.Exit(1)
     print(json.dumps(score, indent=2, default=str))
 

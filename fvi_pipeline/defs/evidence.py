@@ -48,7 +48,10 @@ def documents(
             rows = connection.execute(f"select count(*) from landing.{table}".encode()).fetchone()
             metadata = {"dagster/row_count": rows[0] if rows else 0}
             if key == DOCUMENTS:
-                metadata |= {"files_rejected": files.files_rejected, "new": files.documents_added + notes.documents_added}
+                metadata |= {
+                    "files_rejected": files.files_rejected,
+                    "new": files.documents_added + notes.documents_added,
+                }
             else:
                 metadata |= {"new": added}
             yield dg.MaterializeResult(asset_key=key, metadata=metadata)

@@ -70,7 +70,9 @@ def training_set(
     without = frame.filter(pl.col(_SIZE).is_null()).height
     if without:
         raise dg.Failure(f"Feast gives no features as of their time for {without} of {frame.height} rows.")
-    first_year, last_year = frame.select(pl.col("outcome_year").min(), pl.col("outcome_year").max().alias("last")).row(0)
+    first_year, last_year = frame.select(pl.col("outcome_year").min(), pl.col("outcome_year").max().alias("last")).row(
+        0
+    )
     path = model_workshop.training_folder / _TRAINING_FILE
     temporary = path.with_suffix(".writing")
     frame.write_parquet(temporary)
@@ -157,9 +159,7 @@ def training(
         rows = write_backtest_predictions(connection, challenger.backtest_predictions())
         yield dg.MaterializeResult(asset_key=BACKTEST, metadata={"dagster/row_count": rows})
         verdict = judge(challenger, _reigning(registry, challenger))
-        reigning = apply_verdict(
-            connection, registry, registered.version, verdict, metrics=metrics, actor="pipeline"
-        )
+        reigning = apply_verdict(connection, registry, registered.version, verdict, metrics=metrics, actor="pipeline")
     context.log.info(f"{verdict.decision}: {verdict.reason}")
     if reigning is None:
         raise dg.Failure(f"There is no champion, and the gate refuses the first challenger: {verdict.reason}")

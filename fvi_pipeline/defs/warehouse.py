@@ -32,9 +32,7 @@ def build_dbt_assets(manifest: Path) -> dg.AssetsDefinition:
     """The assets of all dbt models in `manifest`; tests of error severity block what is downstream."""
 
     @dbt_assets(manifest=manifest, dagster_dbt_translator=LayerTranslator(), name="warehouse")
-    def warehouse_models(
-        context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse
-    ) -> Iterator[Any]:
+    def warehouse_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse) -> Iterator[Any]:
         # two dbt runs at once would drop each other's views
         with warehouse.connect(autocommit=True) as connection, advisory_lock(connection, "fvi.dbt"):
             yield from dbt.cli(["build"], context=context).stream().fetch_row_counts()

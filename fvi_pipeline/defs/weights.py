@@ -71,9 +71,7 @@ def fvi_index(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Mat
     with warehouse.connect() as connection:
         index = compute_index(store.current_metrics(connection, metrics), metrics, store.newest_weights(connection))
         rows = store.write_index(connection, index, datetime.now(UTC))
-    return dg.MaterializeResult(
-        metadata={"dagster/row_count": rows, "mines_with_index": index["index_score"].count()}
-    )
+    return dg.MaterializeResult(metadata={"dagster/row_count": rows, "mines_with_index": index["index_score"].count()})
 
 
 @dg.asset_check(

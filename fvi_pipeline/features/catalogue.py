@@ -19,9 +19,7 @@ from fvi_pipeline.features.errors import CatalogueError
 Role = Literal["feature", "context", "key", "audit"]
 Category = Literal["operations", "asset", "ownership", "market", "time"]
 ValueKind = Literal["number", "integer", "boolean", "text", "timestamp"]
-Pillar = Literal[
-    "necessity", "resource", "economics", "emissions", "workforce", "ecology", "support", "ownership"
-]
+Pillar = Literal["necessity", "resource", "economics", "emissions", "workforce", "ecology", "support", "ownership"]
 PILLARS: tuple[Pillar, ...] = get_args(Pillar)
 
 FEATURES_MODEL = "gold_mine_features"
@@ -87,9 +85,7 @@ class Catalogue:
 
     def store_columns(self) -> tuple[FeatureColumn, ...]:
         """What the feature store carries: the features, then the context."""
-        return tuple(
-            column for role in ("feature", "context") for column in self.features if column.role == role
-        )
+        return tuple(column for role in ("feature", "context") for column in self.features if column.role == role)
 
     def index_metrics(self) -> tuple[IndexMetric, ...]:
         """The metrics of the index, in order."""
@@ -200,9 +196,7 @@ def _columns(path: Path, model: str) -> list[Mapping[str, Any]]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise CatalogueError(
-            f"{path} is missing: it describes {model}. Add it to the dbt project."
-        ) from error
+        raise CatalogueError(f"{path} is missing: it describes {model}. Add it to the dbt project.") from error
     except yaml.YAMLError as error:
         raise CatalogueError(f"{path} cannot be read as YAML ({error}). Correct it.") from error
     models = document.get("models", []) if isinstance(document, dict) else []
@@ -235,6 +229,4 @@ def _text(value: object) -> str:
 
 def _raise(path: Path, faults: list[str]) -> None:
     if faults:
-        raise CatalogueError(
-            f"{path} is incomplete: {'; '.join(faults)}. Complete the columns' descriptions."
-        )
+        raise CatalogueError(f"{path} is incomplete: {'; '.join(faults)}. Complete the columns' descriptions.")

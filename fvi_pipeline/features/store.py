@@ -112,9 +112,7 @@ def historical_features(
     if isinstance(entity_rows, pl.DataFrame):
         _check_entity_rows(entity_rows)
         if entity_rows.is_empty():
-            raise FeatureStoreError(
-                "There is no entity row to read features for. Give at least one mine and time."
-            )
+            raise FeatureStoreError("There is no entity row to read features for. Give at least one mine and time.")
     service = store.get_feature_service(features) if isinstance(features, str) else None
     with warnings.catch_warnings():
         # Feast reads the columns of a SELECT through pandas and psycopg, which works
@@ -145,9 +143,7 @@ def training_features(store: FeatureStore, *, cohort_only: bool = True) -> pl.Da
             each other.
     """
     service = store.get_feature_service(TRAINING_SERVICE)
-    names = [
-        feature.name for projection in service.feature_view_projections for feature in projection.features
-    ]
+    names = [feature.name for projection in service.feature_view_projections for feature in projection.features]
     references = [f"{FEATURE_VIEW}:{name}" for name in (*names, "as_of_year", "in_cohort")]
     rows = historical_features(store, _TRAINING_ROWS, references)
     wrong = rows.filter(pl.col("as_of_year").ne_missing(pl.col("row_as_of_year")))
@@ -167,9 +163,7 @@ def training_features(store: FeatureStore, *, cohort_only: bool = True) -> pl.Da
     ).sort(JOIN_KEY, "as_of_year")
 
 
-def materialize(
-    store: FeatureStore, until: datetime | None = None, views: Sequence[str] | None = None
-) -> None:
+def materialize(store: FeatureStore, until: datetime | None = None, views: Sequence[str] | None = None) -> None:
     """Bring the newest vintage of each mine into the online store; a restated row overwrites the earlier one.
 
     The window is always the whole history up to `until` (default: now): an incremental one would miss late
@@ -181,14 +175,10 @@ def materialize(
     end = until or datetime.now(UTC)
     if end.tzinfo is None:
         raise FeatureStoreError("`until` needs a time zone; use UTC.")
-    store.materialize(
-        start_date=BEGINNING, end_date=end, feature_views=list(views) if views is not None else None
-    )
+    store.materialize(start_date=BEGINNING, end_date=end, feature_views=list(views) if views is not None else None)
 
 
-def online_features(
-    store: FeatureStore, mine_ids: Sequence[str], service: str = SERVING_SERVICE
-) -> pl.DataFrame:
+def online_features(store: FeatureStore, mine_ids: Sequence[str], service: str = SERVING_SERVICE) -> pl.DataFrame:
     """What the online store holds of the mines, a row each in the given order; nulls for an unknown mine."""
     feature_service = store.get_feature_service(service)
     types = {JOIN_KEY: pl.String(), **_types(store, feature_service)}

@@ -227,9 +227,7 @@ _WORLD_BANK_PRICES = Feed(
                 _number("natural_gas_us_usd_per_mmbtu", "natural gas, us", unit="($/mmbtu)"),
                 _number("natural_gas_europe_usd_per_mmbtu", "natural gas, europe", unit="($/mmbtu)"),
                 # crude oil has been sold below zero
-                _number(
-                    "crude_oil_average_usd_per_barrel", "crude oil, average", minimum=None, unit="($/bbl)"
-                ),
+                _number("crude_oil_average_usd_per_barrel", "crude oil, average", minimum=None, unit="($/bbl)"),
             ),
         ),
     ),
@@ -253,9 +251,7 @@ _OWID_KEYS = (
 )
 
 
-def _owid(
-    name: str, title: str, pattern: str, marks: set[str], columns: tuple[Column, ...], repository: str
-) -> Feed:
+def _owid(name: str, title: str, pattern: str, marks: set[str], columns: tuple[Column, ...], repository: str) -> Feed:
     file_name = f"owid-{repository}.csv"
     folder = repository.removesuffix("-data")
     return Feed(

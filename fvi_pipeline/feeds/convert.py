@@ -166,9 +166,7 @@ def _plain_number(text: pl.Expr, *, loose: bool) -> pl.Expr:
 
 def _bad_values(column: Column, text: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
     """Index, row number, raw text and reason of the values of one column that cannot be taken in."""
-    frame = text.select(_INDEX, _ROW, pl.col(column.name).alias("raw")).with_columns(
-        values[column.name].alias("value")
-    )
+    frame = text.select(_INDEX, _ROW, pl.col(column.name).alias("raw")).with_columns(values[column.name].alias("value"))
     raw, value = pl.col("raw"), pl.col("value")
     shown = raw.str.slice(0, 100)
     reasons = [

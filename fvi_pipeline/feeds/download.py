@@ -136,9 +136,7 @@ def _reachable(client: httpx.Client, origins: list[str]) -> frozenset[str]:
         return True
 
     with ThreadPoolExecutor(max_workers=max(1, len(origins))) as pool:
-        return frozenset(
-            origin for origin, good in zip(origins, pool.map(answers, origins), strict=True) if good
-        )
+        return frozenset(origin for origin, good in zip(origins, pool.map(answers, origins), strict=True) if good)
 
 
 def _download(

@@ -98,9 +98,7 @@ def _file_names(folder: Path) -> Iterator[str]:
             continue
         entered.add(real)
         folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and not (at_top and name in _OTHER_READERS_FOLDERS)
+            name for name in folders if not name.startswith(".") and not (at_top and name in _OTHER_READERS_FOLDERS)
         )
         names.extend(
             Path(current, name).relative_to(folder).as_posix()
@@ -202,9 +200,7 @@ def _enter(
     return enter("loaded", _remarks(parsed), parsed, _known_at(connection, feed, parsed, ingested_at))
 
 
-def _known_at(
-    connection: psycopg.Connection, feed: Feed, parsed: ParsedFile, ingested_at: datetime
-) -> datetime:
+def _known_at(connection: psycopg.Connection, feed: Feed, parsed: ParsedFile, ingested_at: datetime) -> datetime:
     """The publisher's date for the first file of a period; the moment of receipt for a restatement or
     without a date.
     """

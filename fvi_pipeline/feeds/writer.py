@@ -47,16 +47,13 @@ def known_file(connection: psycopg.Connection, name: str, sha256: str | None) ->
     if row is None:
         return None
     file_id, publisher, feed, status, reason, read, loaded, quarantined, known_at = row
-    return FileResult(
-        file_id, publisher, feed, name, status, reason, read, loaded, quarantined, known_at, is_new=False
-    )
+    return FileResult(file_id, publisher, feed, name, status, reason, read, loaded, quarantined, known_at, is_new=False)
 
 
 def loaded_copy(connection: psycopg.Connection, feed: str, sha256: str | None) -> str | None:
     """The name under which a feed already loaded this very content, or None."""
     row = connection.execute(
-        "select name from landing.files where feed = %s and sha256 = %s and status = 'loaded' "
-        "order by file_id limit 1",
+        "select name from landing.files where feed = %s and sha256 = %s and status = 'loaded' order by file_id limit 1",
         [feed, sha256],
     ).fetchone()
     return None if row is None else str(row[0])

@@ -127,9 +127,7 @@ def train_challenger(
     dataset = make_dataset(frame, names)
     strange = sorted(set(dataset.horizons) - set(horizons))
     if strange:
-        raise DatasetError(
-            f"The frame has rows with horizons {strange}, which the model is not made for. Drop them."
-        )
+        raise DatasetError(f"The frame has rows with horizons {strange}, which the model is not made for. Drop them.")
     split = split_by_time(dataset, policy, train_until_year)
     lineage = data_hash(dataset, names)
     tuned = tune(split, names, settings, storage_url=storage_url, lineage=f"{lineage} {code_version()}")

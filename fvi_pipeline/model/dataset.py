@@ -103,28 +103,20 @@ def make_dataset(frame: pl.DataFrame | pd.DataFrame, feature_names: Sequence[str
             f"The training frame lacks the columns {absent}. Add them to the feature service or the join."
         )
     if not feature_names or len(set(feature_names)) != len(feature_names) or HORIZON in feature_names:
-        raise DatasetError(
-            "Name each feature once and leave horizon_years out: the model adds it as the last feature."
-        )
+        raise DatasetError("Name each feature once and leave horizon_years out: the model adds it as the last feature.")
     rows = rows.sort("mine_id", "as_of_year", HORIZON)
-    keys = rows.select(
-        pl.col("mine_id").cast(pl.String), *(pl.col(name).cast(pl.Int64) for name in KEY_COLUMNS[1:])
-    )
+    keys = rows.select(pl.col("mine_id").cast(pl.String), *(pl.col(name).cast(pl.Int64) for name in KEY_COLUMNS[1:]))
     if any(keys[name].null_count() for name in keys.columns):
         raise DatasetError(
-            "A key column of the training frame holds nulls. Every row needs a mine, both years "
-            "and a horizon."
+            "A key column of the training frame holds nulls. Every row needs a mine, both years and a horizon."
         )
     if keys.select("mine_id", "as_of_year", HORIZON).is_duplicated().any():
         raise DatasetError(
-            "A mine, as-of year and horizon occurs twice in the training frame. The joins must "
-            "not multiply rows."
+            "A mine, as-of year and horizon occurs twice in the training frame. The joins must not multiply rows."
         )
     viable = rows["viable"].cast(pl.Int8)
     if not viable.is_in([0, 1]).all() or viable.null_count():
-        raise DatasetError(
-            "viable must be 0 or 1 in every row. Drop the rows whose outcome is not known yet."
-        )
+        raise DatasetError("viable must be 0 or 1 in every row. Drop the rows whose outcome is not known yet.")
     return Part(keys, feature_matrix(rows, [*feature_names, HORIZON]), viable.to_numpy())
 
 
@@ -135,9 +127,7 @@ def feature_matrix(rows: pl.DataFrame, columns: Sequence[str]) -> FloatArray:
         DatasetError: a feature is text or infinite.
     """
     wrong = [
-        name
-        for name in columns
-        if not (rows[name].dtype.is_numeric() or rows[name].dtype in (pl.Boolean, pl.Null))
+        name for name in columns if not (rows[name].dtype.is_numeric() or rows[name].dtype in (pl.Boolean, pl.Null))
     ]
     if wrong:
         raise DatasetError(f"The features {wrong} are not numbers. Encode them in the feature models.")
@@ -146,8 +136,7 @@ def feature_matrix(rows: pl.DataFrame, columns: Sequence[str]) -> FloatArray:
     if infinite.any():
         names = [name for name, bad in zip(columns, infinite, strict=True) if bad]
         raise DatasetError(
-            f"The features {names} hold infinite values. A ratio over zero must be null in the "
-            f"feature models."
+            f"The features {names} hold infinite values. A ratio over zero must be null in the feature models."
         )
     return np.ascontiguousarray(matrix, dtype=np.float32)
 
@@ -158,9 +147,7 @@ def data_hash(dataset: Part, feature_names: Sequence[str]) -> str:
     for name in dataset.keys.columns:
         column = dataset.keys[name]
         digest.update(
-            "\n".join(column).encode()
-            if column.dtype == pl.String
-            else column.to_numpy().astype("<i8").tobytes()
+            "\n".join(column).encode() if column.dtype == pl.String else column.to_numpy().astype("<i8").tobytes()
         )
     canonical = np.where(np.isnan(dataset.features), np.float32("nan"), dataset.features) + np.float32(0)
     digest.update(canonical.astype("<f4").tobytes())

@@ -55,14 +55,10 @@ class Evaluation:
         """Flat numbers, such as test_auc and test_auc_h3, for MLflow and asset metadata; unknown ones are
         left out.
         """
-        flat = {
-            f"test_{name}": value for name, value in asdict(self).items() if isinstance(value, int | float)
-        }
+        flat = {f"test_{name}": value for name, value in asdict(self).items() if isinstance(value, int | float)}
         for measures in self.by_horizon:
             suffix = f"h{measures.horizon_years}"
-            flat |= {
-                f"test_{k}_{suffix}": v for k, v in asdict(measures).items() if v is not None and k != HORIZON
-            }
+            flat |= {f"test_{k}_{suffix}": v for k, v in asdict(measures).items() if v is not None and k != HORIZON}
         return {name: float(value) for name, value in flat.items()}
 
     def as_frame(self) -> pl.DataFrame:
@@ -181,18 +177,14 @@ def _measure(
         brier=brier(viable, probability),
         log_loss=log_loss(viable, probability),
         calibration_error=calibration_error(viable, probability),
-        closure_average_precision=float(average_precision_score(1 - viable, 1 - probability))
-        if both
-        else None,
+        closure_average_precision=float(average_precision_score(1 - viable, 1 - probability)) if both else None,
         base_rate_brier=brier(viable, base_rate),  # a mine whose size is missing ranks last
         size_auc=float(roc_auc_score(viable, np.nan_to_num(size, nan=-1.0))) if both else None,
         size_brier=brier(viable, size_probability),
     )
 
 
-def _size_only(
-    size: FloatVector, viable: NDArray[np.int8], new_size: FloatVector, otherwise: float
-) -> FloatVector:
+def _size_only(size: FloatVector, viable: NDArray[np.int8], new_size: FloatVector, otherwise: float) -> FloatVector:
     # isotonic: the best that a probability rising with size can do
     from sklearn.isotonic import IsotonicRegression
 

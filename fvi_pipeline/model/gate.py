@@ -125,17 +125,13 @@ def decide(
     if champion is None:
         if refusals:
             return Verdict("refused", refusals)
-        return Verdict(
-            "promoted", ["First champion: at parity, and better than the base rate and than size alone."]
-        )
+        return Verdict("promoted", ["First champion: at parity, and better than the base rate and than size alone."])
     lost = sorted(set(champion.features) - set(features))
     if lost:
         refusals.append(f"It lacks the champion's features {', '.join(lost)}.")
     if champion.probability is None:
         return Verdict("refused", refusals)
-    difference, low, high = paired_brier_difference(
-        probability, champion.probability, viable, mine_ids, policy
-    )
+    difference, low, high = paired_brier_difference(probability, champion.probability, viable, mine_ids, policy)
     if difference > policy.brier_margin and low > 0:
         refusals.append(
             f"Its Brier score is worse than that of version {champion.version} by {difference:.5f} "

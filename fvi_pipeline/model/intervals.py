@@ -110,9 +110,7 @@ def fit_intervals(
     for horizon, rows in cells:
         low, high = wilson_interval(float(viable[rows].sum()), len(rows), confidence, year_variance)
         upper = float(probability[rows].max())
-        by_horizon.setdefault(horizon, []).append(
-            IntervalBin(upper=upper, low=low, high=high, rows=len(rows))
-        )
+        by_horizon.setdefault(horizon, []).append(IntervalBin(upper=upper, low=low, high=high, rows=len(rows)))
     return IntervalTable(
         confidence=confidence,
         year_variance=year_variance,
@@ -120,9 +118,7 @@ def fit_intervals(
     )
 
 
-def wilson_interval(
-    successes: float, rows: int, confidence: float, year_variance: float = 0.0
-) -> tuple[float, float]:
+def wilson_interval(successes: float, rows: int, confidence: float, year_variance: float = 0.0) -> tuple[float, float]:
     """Wilson's interval of a share in a year to come.
 
     `year_variance` is the variance of a year's shift in log-odds. It does not shrink with the rows: it
@@ -140,9 +136,7 @@ def wilson_interval(
     return low, high
 
 
-def quantile_bins(
-    probability: FloatVector, maximum_bins: int, minimum_rows: int
-) -> Iterator[NDArray[np.int64]]:
+def quantile_bins(probability: FloatVector, maximum_bins: int, minimum_rows: int) -> Iterator[NDArray[np.int64]]:
     """Row numbers by bin, bins of near-equal size and ascending probability; equal probabilities share a
     bin.
     """

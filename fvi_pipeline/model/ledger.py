@@ -45,9 +45,7 @@ def apply_verdict(
         return _champion_version(registry)
 
 
-def promote(
-    connection: psycopg.Connection, registry: ModelRegistry, version: str, *, reason: str, actor: str
-) -> str:
+def promote(connection: psycopg.Connection, registry: ModelRegistry, version: str, *, reason: str, actor: str) -> str:
     """Make a registered version the champion by hand and return it; nothing happens if it is already.
     Commits.
 
@@ -79,9 +77,7 @@ def roll_back(connection: psycopg.Connection, registry: ModelRegistry, *, reason
             [registry.name, current],
         ).fetchone()
         if row is None or row[0] is None:
-            raise RegistryError(
-                f"Version {current} replaced no other version. `fvi promote VERSION` names one."
-            )
+            raise RegistryError(f"Version {current} replaced no other version. `fvi promote VERSION` names one.")
         target = str(row[0])
         registry.get(target)
         _note(connection, registry.name, target, current, "rolled_back", reason, {}, actor)

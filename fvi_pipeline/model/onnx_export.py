@@ -52,9 +52,7 @@ def to_onnx(booster: lightgbm.Booster, metadata: ModelMetadata) -> bytes:
     from onnxmltools.convert.common.data_types import FloatTensorType
 
     if booster.feature_name() != metadata.columns:
-        raise ParityError(
-            "The description names other features than the fitted model. Build both from the same list."
-        )
+        raise ParityError("The description names other features than the fitted model. Build both from the same list.")
     model = convert_lightgbm(
         booster,
         name=metadata.name,

@@ -84,9 +84,7 @@ class ModelRegistry:
 
     def find(self, onnx_sha256: str) -> RegisteredVersion | None:
         """The first version with these bytes, or None."""
-        found = self._client.search_model_versions(
-            f"name = '{self.name}' and tags.{_HASH_TAG} = '{onnx_sha256}'"
-        )
+        found = self._client.search_model_versions(f"name = '{self.name}' and tags.{_HASH_TAG} = '{onnx_sha256}'")
         versions = sorted((_registered(entry) for entry in found), key=lambda entry: int(entry.version))
         return versions[0] if versions else None
 
@@ -132,9 +130,7 @@ class ModelRegistry:
 
         folder.mkdir(parents=True, exist_ok=True)
         uri = self._client.get_model_version_download_uri(self.name, version)
-        return Path(
-            download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self._tracking_uri)
-        )
+        return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self._tracking_uri))
 
     def load(self, version: str) -> ViabilityModel:
         """The model of a version, its bytes checked against the registered hash.
@@ -156,8 +152,7 @@ class ModelRegistry:
         model = ViabilityModel(onnx_model, booster_text)
         if model.onnx_sha256 != registered.onnx_sha256:
             raise RegistryError(
-                f"The ONNX file of version {version} of {self.name} is not the one that was "
-                f"registered. Restore it."
+                f"The ONNX file of version {version} of {self.name} is not the one that was registered. Restore it."
             )
         return model
 

@@ -94,9 +94,7 @@ class OnnxClassifier:
         """P(viable) [n] of float32 features [n, F + 1]."""
         if not len(features):
             return np.empty(0)
-        output = self._session.run(
-            [self._output], {INPUT_NAME: np.ascontiguousarray(features, dtype=np.float32)}
-        )[0]
+        output = self._session.run([self._output], {INPUT_NAME: np.ascontiguousarray(features, dtype=np.float32)})[0]
         return np.asarray(output, dtype=np.float64)[:, 1]
 
     @property
@@ -169,15 +167,11 @@ class ViabilityModel:
         """
         return self.metadata.intervals.interval(probability, horizon_years)
 
-    def top_contributions(
-        self, row: NDArray[np.float32], horizon_years: int, k: int = 5
-    ) -> list[Contribution]:
+    def top_contributions(self, row: NDArray[np.float32], horizon_years: int, k: int = 5) -> list[Contribution]:
         """The k features that move one mine's log-odds most; `row` is float32 [F]."""
         return self.contributions(row.reshape(1, -1), horizon_years, k)[0]
 
-    def contributions(
-        self, features: NDArray[np.float32], horizon_years: int, k: int = 5
-    ) -> list[list[Contribution]]:
+    def contributions(self, features: NDArray[np.float32], horizon_years: int, k: int = 5) -> list[list[Contribution]]:
         """For each of n mines the k largest contributions (TreeSHAP, log-odds), largest in absolute value
         first.
 
@@ -208,13 +202,9 @@ class ViabilityModel:
     def with_horizon(self, features: NDArray[np.float32], horizon_years: int) -> NDArray[np.float32]:
         """The input [n, F + 1] of the trees for features [n, F] at one horizon."""
         if horizon_years not in self.horizons:
-            raise ScoringError(
-                f"The model has no horizon of {horizon_years} years. Ask for one of {self.horizons}."
-            )
+            raise ScoringError(f"The model has no horizon of {horizon_years} years. Ask for one of {self.horizons}.")
         if features.ndim != 2 or features.shape[1] != len(self.features):
-            raise ScoringError(
-                f"Features must be an array [n, {len(self.features)}], not {list(features.shape)}."
-            )
+            raise ScoringError(f"Features must be an array [n, {len(self.features)}], not {list(features.shape)}.")
         if np.isinf(features).any():
             raise ScoringError("A feature is infinite. Leave it missing (NaN) instead.")
         horizon = np.full((len(features), 1), horizon_years, dtype=np.float32)

@@ -100,9 +100,7 @@ def tune(
         data = data or _tuning_data(split, feature_names)
         _run_slot(study, slot, settings, feature_names, data)
     finished = _finished_slots(study)
-    best = min(
-        (finished[slot] for slot in range(settings.trials)), key=lambda t: (t.value, t.user_attrs["slot"])
-    )
+    best = min((finished[slot] for slot in range(settings.trials)), key=lambda t: (t.value, t.user_attrs["slot"]))
     return Tuned(
         parameters=_parameters(settings.start, best.params),
         rounds=int(best.user_attrs["rounds"]),
@@ -126,9 +124,7 @@ def fit(
     import lightgbm
 
     data = _lightgbm_dataset(part, feature_names)
-    booster = lightgbm.train(
-        _lightgbm_parameters(parameters, feature_names, settings), data, num_boost_round=rounds
-    )
+    booster = lightgbm.train(_lightgbm_parameters(parameters, feature_names, settings), data, num_boost_round=rounds)
     return with_float32_thresholds(booster)
 
 

@@ -125,9 +125,7 @@ def feast_redis_string(redis_url: str) -> str:
     parts = urlsplit(redis_url)
     host = parts.hostname or "localhost"
     if ":" in host:
-        raise PlatformError(
-            "The host in FVI_REDIS_URL is an IPv6 address, which Feast cannot read. Use a name."
-        )
+        raise PlatformError("The host in FVI_REDIS_URL is an IPv6 address, which Feast cannot read. Use a name.")
     fields = [f"{host}:{parts.port or 6379}", f"db={parts.path.lstrip('/') or '0'}"]
     if parts.username:
         fields.append(f"username={_feast_value(unquote(parts.username))}")

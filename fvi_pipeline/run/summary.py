@@ -58,7 +58,9 @@ def _print_quality(out: Console, connection: psycopg.Connection) -> None:
     if row is None or row[0] is None:
         return
     quality, completeness, freshness, validity, consistency, metrics = row
-    worst = connection.execute("select metric, quality from mart.vw_metric_dq order by quality, metric limit 3").fetchall()
+    worst = connection.execute(
+        "select metric, quality from mart.vw_metric_dq order by quality, metric limit 3"
+    ).fetchall()
     out.print(
         f"\n[bold]Data quality[/bold] of {metrics} metrics, 0-1: {quality:.2f} (completeness {completeness:.2f}, freshness "
         f"{freshness:.2f}, validity {validity:.2f}, consistency {consistency:.2f}); lowest: "
@@ -78,7 +80,13 @@ def _print_champion(out: Console, connection: psycopg.Connection) -> None:
     ).fetchone()
     trained, first, last = tested if tested else (None, None, None)
     table = Table(
-        "horizon", "AUC", "AUC, size only", "Brier", "Brier, training rate", "Brier, size only", "rows",
+        "horizon",
+        "AUC",
+        "AUC, size only",
+        "Brier",
+        "Brier, training rate",
+        "Brier, size only",
+        "rows",
         title=f"Champion: version {version}, fitted on outcomes to {trained}, held out: as-of years {first}-{last}",
     )
     for column in table.columns[1:]:
@@ -114,7 +122,11 @@ def _print_ranking(out: Console, connection: psycopg.Connection) -> None:
             [RANKED_HORIZON_YEARS, year[0], _RANKED],
         ).fetchall()
         table = Table(
-            "mine", "name", "state", "score", "interval",
+            "mine",
+            "name",
+            "state",
+            "score",
+            "interval",
             title=f"{title} to be producing in {year[0] + RANKED_HORIZON_YEARS} (as of {year[0]}, five years)",
         )
         table.columns[3].justify = table.columns[4].justify = "right"
@@ -128,7 +140,9 @@ def _print_stages(out: Console, connection: psycopg.Connection, report: RunRepor
         table = Table("stage", "seconds", "peak memory, MB", title="How long each stage took")
         table.columns[1].justify = table.columns[2].justify = "right"
         for stage in report.stages:
-            table.add_row(stage.stage.replace("__", ": "), f"{stage.seconds:.1f}", f"{stage.peak_memory_megabytes:,.0f}")
+            table.add_row(
+                stage.stage.replace("__", ": "), f"{stage.seconds:.1f}", f"{stage.peak_memory_megabytes:,.0f}"
+            )
         out.print(table)
     out.print(f"Whole run: {seconds:.1f} s")
 

@@ -73,15 +73,11 @@ class SimulationConfig:
                 f"{self.first_year}-{self.last_year} is too short for outcomes: ask for at least five years."
             )
         if not (self.first_year >= 1983 and self.last_year <= 2023):
-            raise SimulationConfigError(
-                "The publishers' forms are known for 1983-2023: keep the years within them."
-            )
+            raise SimulationConfigError("The publishers' forms are known for 1983-2023: keep the years within them.")
         if not 0 < self.share_open_in_first_year <= 1:
             raise SimulationConfigError("share_open_in_first_year is a share: keep it above 0 and at most 1.")
         if self.survival.frailty_sd < 0 or not 0 <= self.survival.annual_restart_probability < 1:
-            raise SimulationConfigError(
-                "frailty_sd may not be negative; annual_restart_probability is in [0, 1)."
-            )
+            raise SimulationConfigError("frailty_sd may not be negative; annual_restart_probability is in [0, 1).")
         if self.oracle_paths < 10:
             raise SimulationConfigError("oracle_paths below 10 gives no usable oracle: ask for 200.")
 
@@ -97,6 +93,4 @@ class SimulationConfig:
 
 def small_simulation_config(seed: int = 20240401, *, defects: bool = True) -> SimulationConfig:
     """A folder small enough for a test's fixture: 150 mines, 2003-2019, written in well under two seconds."""
-    return SimulationConfig(
-        seed=seed, mines=150, first_year=2003, last_year=2019, foreign_mines=40, defects=defects
-    )
+    return SimulationConfig(seed=seed, mines=150, first_year=2003, last_year=2019, foreign_mines=40, defects=defects)

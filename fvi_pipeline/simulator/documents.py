@@ -65,9 +65,7 @@ def write_documents(
             f"with {facts['employees']} employees.\n\n"
             f"{first}\n\n{second}\n"
         )
-        name = (
-            f"documents/{k + 1:02d}-{'-'.join(mine.name.lower().split()[:2])}.{'md' if markdown else 'txt'}"
-        )
+        name = f"documents/{k + 1:02d}-{'-'.join(mine.name.lower().split()[:2])}.{'md' if markdown else 'txt'}"
         (folder / name).write_bytes(text.encode("utf-8"))
         rows[name, ""] = 1
     return rows

@@ -82,9 +82,7 @@ def cp1252_years(config: SimulationConfig) -> tuple[int, int]:
     return config.first_year + 2, config.first_year + 4
 
 
-def build_years(
-    config: SimulationConfig, population: Population, mines: list[MineAttributes]
-) -> list[EiaYear]:
+def build_years(config: SimulationConfig, population: Population, mines: list[MineAttributes]) -> list[EiaYear]:
     """The rows of every year, in the publisher's order (state, county, id; refuse recovery last)."""
     rng = stream(config, "eia")
     built = []
@@ -94,9 +92,7 @@ def build_years(
             if population.producing[i, t]:
                 rows += _rows_of_producer(population, mine, i, t)
             elif t > 0 and population.producing[i, t - 1] and rng.random() < _SHARE_LINGERING:
-                rows.append(
-                    _row(mine, "Permanently abandoned", mine.operation, _type(population, i), 0, 0, 0)
-                )
+                rows.append(_row(mine, "Permanently abandoned", mine.operation, _type(population, i), 0, 0, 0))
         if t < 3:
             rows += [_row_without_id(rng, k) for k in range(2 + len(mines) // 300)]
         rows.sort(key=lambda row: (row.state == len(STATES) - 1, row.state, row.county, row.msha_id))

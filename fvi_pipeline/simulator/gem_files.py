@@ -139,9 +139,7 @@ def build_gem(config: SimulationConfig, population: Population, mines: list[Mine
     """Rows for U.S. mines open at the panel's end, U.S. mines closed since 2010, and foreign mines."""
     rng = stream(config, "gem")
     open_rows = [_foreign_row(rng, f"M{k + 1:04d}", opened=True) for k in range(config.foreign_mines)]
-    closed_rows = [
-        _foreign_row(rng, f"M{5500 + k}", opened=False) for k in range(max(2, config.foreign_mines // 6))
-    ]
+    closed_rows = [_foreign_row(rng, f"M{5500 + k}", opened=False) for k in range(max(2, config.foreign_mines // 6))]
     last = len(config.years) - 1
     for i, mine in enumerate(mines):
         produced = np.nonzero(population.producing[i, : last + 1])[0]
@@ -182,9 +180,7 @@ def write_gem(folder: Path, rows: GemRows) -> None:
         "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}},
         "features": rows.features,
     }
-    (folder / GEOJSON_NAME).write_text(
-        json.dumps(collection, ensure_ascii=False, indent=None), encoding="utf-8"
-    )
+    (folder / GEOJSON_NAME).write_text(json.dumps(collection, ensure_ascii=False, indent=None), encoding="utf-8")
 
 
 def _asset(rng: np.random.Generator, row: GemRow, *, opened: bool, production: float) -> GemRow:
@@ -192,9 +188,7 @@ def _asset(rng: np.random.Generator, row: GemRow, *, opened: bool, production: f
     reserves = round(production * float(rng.uniform(4, 45)), 1)
     known = rng.random(4)
     method = (
-        ("Longwall", "Room and Pillar")
-        if row["Mine Type"] == "Underground"
-        else ("Open Pit", "Mountaintop Removal")
+        ("Longwall", "Room and Pillar") if row["Mine Type"] == "Underground" else ("Open Pit", "Mountaintop Removal")
     )
     row |= {
         "Owners (Non-ENG)": "-",
@@ -213,9 +207,7 @@ def _asset(rng: np.random.Generator, row: GemRow, *, opened: bool, production: f
         row |= {
             "Total Reserves (Proven and Probable, Mt)": reserves if known[2] < 0.6 else "-",
             "Year of Total Reserves Recorded": "-",
-            "Total Resource (Inferred, Indicated, Measured)": round(reserves * 2.5, 1)
-            if known[2] < 0.4
-            else "-",
+            "Total Resource (Inferred, Indicated, Measured)": round(reserves * 2.5, 1) if known[2] < 0.4 else "-",
             "Reserve to Production Ratio (R/P)": round(reserves / production, 0) if known[2] < 0.6 else "-",
             "Reported Life of Mine": pick(rng, ("-", "20", "15-20", "TBD")),
             "GEM Coal Mine Methane Emissions Estimate (MCM/yr)": methane,
@@ -227,9 +219,7 @@ def _asset(rng: np.random.Generator, row: GemRow, *, opened: bool, production: f
 
 
 def _foreign_row(rng: np.random.Generator, gem_id: str, *, opened: bool) -> GemRow:
-    country, region, subregion, (latitude, longitude) = _COUNTRIES[
-        int(rng.choice(len(_COUNTRIES), p=_COUNTRY_SHARES))
-    ]
+    country, region, subregion, (latitude, longitude) = _COUNTRIES[int(rng.choice(len(_COUNTRIES), p=_COUNTRY_SHARES))]
     name = f"{pick(rng, FIRST_WORDS)} {pick(rng, SECOND_WORDS)} Coal Mine"
     owner = f"{pick(rng, SECOND_WORDS)} Mining Group"
     status, detail = ("Operating", "") if rng.random() < 0.8 else ("Proposed", "Announced")

@@ -80,9 +80,7 @@ _COUNTRIES = (
 )  # fmt: skip
 
 
-def write_markets(
-    folder: Path, config: SimulationConfig, population: Population
-) -> dict[tuple[str, str], int]:
+def write_markets(folder: Path, config: SimulationConfig, population: Population) -> dict[tuple[str, str], int]:
     """Write the price workbook and both country files; returns the data rows of each (file, part)."""
     rows = {(PRICES_NAME, PRICES_SHEET): _write_prices(folder, config, population)}
     rng = stream(config, "owid")
@@ -105,13 +103,9 @@ def _annual(
     first_known = config.first_year - 1
     logs = {first_known + t: float(v) for t, v in enumerate(known)}
     for year in range(first_known - 1, FIRST_PRICE_YEAR - 1, -1):
-        logs[year] = (
-            logs[year + 1] + reversion * (mean - logs[year + 1]) + shock * float(rng.standard_normal())
-        )
+        logs[year] = logs[year + 1] + reversion * (mean - logs[year + 1]) + shock * float(rng.standard_normal())
     for year in range(config.last_year + 1, LAST_PRICE_YEAR + 1):
-        logs[year] = (
-            logs[year - 1] + reversion * (mean - logs[year - 1]) + shock * float(rng.standard_normal())
-        )
+        logs[year] = logs[year - 1] + reversion * (mean - logs[year - 1]) + shock * float(rng.standard_normal())
     return {year: float(np.exp(v)) for year, v in logs.items()}
 
 

@@ -119,9 +119,7 @@ def _viability_of_part(
 
     state, employees = _spread(population, rows, years, shape)
     log_price = np.repeat(population.log_coal_price[years + 1][:, None], shape[1], axis=1).astype(np.float32)
-    alive = [
-        np.repeat(alive_next[:, j : j + 1], shape[1], axis=1).astype(np.float32) for j in range(len(nodes))
-    ]
+    alive = [np.repeat(alive_next[:, j : j + 1], shape[1], axis=1).astype(np.float32) for j in range(len(nodes))]
     for ahead in range(1, max(HORIZONS_YEARS)):
         state = step(state, employees, normal)
         production, employees, hours = state.measures()
@@ -137,9 +135,7 @@ def _viability_of_part(
     return result
 
 
-def _spread(
-    population: Population, rows: Array, years: Array, shape: tuple[int, int]
-) -> tuple[MineState, Array]:
+def _spread(population: Population, rows: Array, years: Array, shape: tuple[int, int]) -> tuple[MineState, Array]:
     """The states of cohort rows, repeated for every path, in single precision (half the time of double)."""
 
     def gather(name: str) -> Array:

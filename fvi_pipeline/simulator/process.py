@@ -158,9 +158,7 @@ def draw_population(config: SimulationConfig) -> Population:
     rng = stream(config, "mines")
     mines, beta = config.mines, config.survival
     underground = (rng.random(mines) < 0.5).astype(np.int8)
-    entry = np.where(
-        rng.random(mines) < config.share_open_in_first_year, 0, rng.integers(1, years, size=mines)
-    )
+    entry = np.where(rng.random(mines) < config.share_open_in_first_year, 0, rng.integers(1, years, size=mines))
     frailty = beta.frailty_sd * rng.standard_normal(mines)
     state = _draw_entrants(rng, underground)
     producing = np.zeros((mines, years + 1), dtype=bool)
@@ -201,9 +199,7 @@ def draw_population(config: SimulationConfig) -> Population:
     )
 
 
-def _draw_prices(
-    config: SimulationConfig, count: int, name: str, mean: float, reversion: float, shock: float
-) -> Array:
+def _draw_prices(config: SimulationConfig, count: int, name: str, mean: float, reversion: float, shock: float) -> Array:
     normals = stream(config, name).standard_normal(count)
     prices = np.empty(count)
     prices[0] = mean + shock * normals[0]

@@ -12,9 +12,7 @@ from fvi_pipeline.weights.errors import WeightsError
 KEYS = ("mine_id", "as_of_year", "event_timestamp", "created_timestamp")
 
 
-def compute_index(
-    frame: pl.DataFrame, metrics: Sequence[IndexMetric], weights: Mapping[str, float]
-) -> pl.DataFrame:
+def compute_index(frame: pl.DataFrame, metrics: Sequence[IndexMetric], weights: Mapping[str, float]) -> pl.DataFrame:
     """The index of each row of `frame` (KEYS and the metrics): index_score, coverage, and `<pillar>_points`.
 
     A metric is normalised to its percentile among the rows that have it, so that no outlier moves the others;
@@ -31,8 +29,7 @@ def compute_index(
         raise WeightsError(f"There is no weight for {', '.join(without)}. Compute the night's weights first.")
     normalised = frame.select(*KEYS, *(_percentile(metric).alias(metric.name) for metric in metrics))
     present = pl.sum_horizontal(
-        pl.when(pl.col(metric.name).is_not_null()).then(weights[metric.name]).otherwise(0.0)
-        for metric in metrics
+        pl.when(pl.col(metric.name).is_not_null()).then(weights[metric.name]).otherwise(0.0) for metric in metrics
     )
     weight_of_all = sum(weights[metric.name] for metric in metrics)
     scored = normalised.with_columns(present.alias("_weight_present")).with_columns(

@@ -126,8 +126,7 @@ def publish_weights(connection: psycopg.Connection, client: redis.Redis) -> None
 def current_metrics(connection: psycopg.Connection, metrics: Sequence[IndexMetric]) -> pl.DataFrame:
     """KEYS and metrics of every mine as known now, ordered by mine."""
     query = sql.SQL(
-        "select {keys}, {metrics} from gold.gold_mine_index_metrics as metrics where is_current "
-        "order by mine_id"
+        "select {keys}, {metrics} from gold.gold_mine_index_metrics as metrics where is_current order by mine_id"
     ).format(keys=sql.SQL(", ").join(map(sql.Identifier, KEYS)), metrics=_columns(metrics))
     return _frame(connection, query, [])
 
@@ -196,7 +195,5 @@ def _frame(connection: psycopg.Connection, query: sql.Composed, parameters: Sequ
         "viable": pl.Boolean,
     }
     timestamp = pl.Datetime("us", "UTC")
-    schema = {
-        name: timestamp if name.endswith("_timestamp") else types.get(name, pl.Float64) for name in names
-    }
+    schema = {name: timestamp if name.endswith("_timestamp") else types.get(name, pl.Float64) for name in names}
     return pl.DataFrame(cursor.fetchall(), schema=schema, orient="row")

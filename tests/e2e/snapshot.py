@@ -8,8 +8,17 @@ import psycopg
 
 # when a row was written, not what it says
 _WALL_CLOCK = {
-    "ingested_at", "computed_at", "scored_at", "promoted_at", "embedded_at", "refreshed_at", "loaded_at", "superseded_at",
-    "created_at", "run_id", "mlflow_run_id",
+    "ingested_at",
+    "computed_at",
+    "scored_at",
+    "promoted_at",
+    "embedded_at",
+    "refreshed_at",
+    "loaded_at",
+    "superseded_at",
+    "created_at",
+    "run_id",
+    "mlflow_run_id",
 }
 _SCHEMAS = ("landing", "bronze", "silver", "gold", "mart", "evidence", "ops")
 _NOT_COMPARED = {("ops", "stage_runs")}  # timings

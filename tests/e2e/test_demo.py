@@ -89,7 +89,9 @@ def test_the_model_comes_near_the_oracle(demo: Demo, warehouse) -> None:
 
 
 def test_every_score_belongs_to_the_champion(warehouse) -> None:
-    versions = {str(row[0]) for row in warehouse.execute("select distinct model_version from mart.fvi_scores").fetchall()}
+    versions = {
+        str(row[0]) for row in warehouse.execute("select distinct model_version from mart.fvi_scores").fetchall()
+    }
     champion = warehouse.execute(
         "select version from ops.promotions where decision = 'promoted' order by promoted_at desc limit 1"
     ).fetchone()[0]

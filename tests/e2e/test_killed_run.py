@@ -35,7 +35,11 @@ KILL_POINTS = [
 def _run_until_killed(environment: dict[str, str], source: Path, sign: str, seconds_later: float) -> bool:
     process = subprocess.Popen(
         [str(BIN / "fvi"), "run", "--source", str(source)],
-        env=environment, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=environment,
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     assert process.stdout is not None
     for line in process.stdout:

@@ -26,17 +26,13 @@ tiny:
 def project(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     (folder / "models").mkdir(parents=True)
-    (folder / "dbt_project.yml").write_text(
-        "name: tiny\nversion: '1.0'\nprofile: tiny\nmodel-paths: [models]\n"
-    )
+    (folder / "dbt_project.yml").write_text("name: tiny\nversion: '1.0'\nprofile: tiny\nmodel-paths: [models]\n")
     (folder / "profiles.yml").write_text(_PROFILE)
     (folder / "models" / "one.sql").write_text("select 1 as a")
     return folder
 
 
-def test_many_who_ask_at_once_get_one_parse(
-    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_who_ask_at_once_get_one_parse(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parses: list[Path] = []
     parse = dbt_manifest._parse
 
@@ -47,9 +43,7 @@ def test_many_who_ask_at_once_get_one_parse(
     monkeypatch.setattr(dbt_manifest, "_parse", counted)
     home = tmp_path / "home"
     found: list[Path] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(ensure_manifest(project, home))) for _ in range(3)
-    ]
+    threads = [threading.Thread(target=lambda: found.append(ensure_manifest(project, home))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -71,9 +71,7 @@ class Gold:
         with psycopg.connect(self.database_url) as connection:
             connection.execute(statement.encode(), parameters)
 
-    def add(
-        self, mine_id: str, year: int, known_at: datetime, output: float | None, ash: float | None
-    ) -> None:
+    def add(self, mine_id: str, year: int, known_at: datetime, output: float | None, ash: float | None) -> None:
         self.execute(
             "insert into gold.gold_mine_feature_history values (%s, %s, %s, %s, %s, %s, true, 'Wyoming')",
             [mine_id, at(year, 12, 31), known_at, output, ash, year],

@@ -105,9 +105,7 @@ def test_a_folder_lands_with_its_ledger_and_a_second_run_changes_nothing(
     connection: psycopg.Connection, folder: Path
 ) -> None:
     progress: list[str] = []
-    report = ingest_folder(
-        connection, folder, now=lambda: RECEIVED, progress=lambda file: progress.append(file.name)
-    )
+    report = ingest_folder(connection, folder, now=lambda: RECEIVED, progress=lambda file: progress.append(file.name))
     assert report.files_by_status == {"loaded": 5, "rejected": 0, "ignored": 0, "known": 0}
     assert (report.rows_read, report.rows_loaded, report.rows_quarantined) == (17, 13, 4)
     assert progress == sorted(progress)
@@ -123,9 +121,7 @@ def test_a_folder_lands_with_its_ledger_and_a_second_run_changes_nothing(
     assert tables(connection) == before
 
 
-def test_unusable_files_are_recorded_and_the_others_load(
-    connection: psycopg.Connection, folder: Path
-) -> None:
+def test_unusable_files_are_recorded_and_the_others_load(connection: psycopg.Connection, folder: Path) -> None:
     put(folder, "README.md", b"read me")
     put(folder, "eia_coal/empty.csv", b"")
     put(folder, "eia_coal/notes.txt", b"notes")
@@ -201,9 +197,7 @@ def test_two_ingests_at_once_take_each_file_once(
     connection: psycopg.Connection, database_url: str, folder: Path
 ) -> None:
     for year in range(1990, 2010):
-        put(
-            folder, f"eia_coal/coalpublic{year}.csv", eia_csv(rows=(ROWS_2013[1].replace("2013", str(year)),))
-        )
+        put(folder, f"eia_coal/coalpublic{year}.csv", eia_csv(rows=(ROWS_2013[1].replace("2013", str(year)),)))
     reports: list[IngestReport] = []
     ready = threading.Barrier(2)
 
@@ -275,9 +269,7 @@ def test_feeds_can_be_chosen_and_calls_are_checked(connection: psycopg.Connectio
     assert is_simulated(folder)
 
 
-def test_a_value_that_the_database_refuses_costs_its_file_only(
-    connection: psycopg.Connection, folder: Path
-) -> None:
+def test_a_value_that_the_database_refuses_costs_its_file_only(connection: psycopg.Connection, folder: Path) -> None:
     connection.execute("alter table landing.owid_energy add constraint no_poland check (country <> 'Poland')")
     connection.commit()
     report = ingest(connection, folder)
@@ -313,9 +305,7 @@ def test_an_excel_year_beside_its_csv_is_a_restatement_with_the_same_rows(
     assert difference == (934,)
 
 
-def test_the_real_files_give_the_publishers_totals(
-    connection: psycopg.Connection, real_landing: Path
-) -> None:
+def test_the_real_files_give_the_publishers_totals(connection: psycopg.Connection, real_landing: Path) -> None:
     report = ingest(connection, real_landing, datetime(2026, 11, 1, tzinfo=UTC))
     assert not report.rejected
     assert report.rows_read == report.rows_loaded

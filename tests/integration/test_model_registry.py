@@ -78,9 +78,7 @@ def with_other_bytes(challenger: Challenger, service: str) -> Challenger:
 
     metadata = challenger.files.metadata.model_copy(update={"feature_service": service})
     booster = lightgbm.Booster(model_str=challenger.files.booster_text)
-    return replace(
-        challenger, files=ModelFiles(to_onnx(booster, metadata), challenger.files.booster_text, metadata)
-    )
+    return replace(challenger, files=ModelFiles(to_onnx(booster, metadata), challenger.files.booster_text, metadata))
 
 
 def test_life_of_versions(
@@ -119,9 +117,7 @@ def test_life_of_versions(
         ledger.apply_verdict(connection, registry, "1", PROMOTED, metrics={"auc": 0.8}, actor="test")
     monkeypatch.undo()
     assert registry.champion() is None
-    assert (
-        ledger.apply_verdict(connection, registry, "1", PROMOTED, metrics={"auc": 0.8}, actor="test") == "1"
-    )
+    assert ledger.apply_verdict(connection, registry, "1", PROMOTED, metrics={"auc": 0.8}, actor="test") == "1"
     assert promotions(connection) == [("1", None, "promoted")]
     champion = registry.champion()
     assert champion is not None
@@ -136,19 +132,13 @@ def test_life_of_versions(
     # a second version is promoted, a third refused with its reason where the UI shows it
     second = registry.register(with_other_bytes(challenger, "fvi_v2"))
     assert (
-        judge(with_other_bytes(challenger, "fvi_v2"), champion_on_test("1", model, challenger)).decision
-        == "promoted"
+        judge(with_other_bytes(challenger, "fvi_v2"), champion_on_test("1", model, challenger)).decision == "promoted"
     )
-    assert (
-        ledger.apply_verdict(connection, registry, second.version, PROMOTED, metrics={}, actor="test") == "2"
-    )
+    assert ledger.apply_verdict(connection, registry, second.version, PROMOTED, metrics={}, actor="test") == "2"
     third = registry.register(with_other_bytes(challenger, "fvi_v3"))
     refusal = Verdict("refused", ["Its Brier score is worse."])
     for _ in range(2):
-        assert (
-            ledger.apply_verdict(connection, registry, third.version, refusal, metrics={}, actor="test")
-            == "2"
-        )
+        assert ledger.apply_verdict(connection, registry, third.version, refusal, metrics={}, actor="test") == "2"
     assert client.get_model_version("fvi_viability", "3").tags["gate_reason"] == "Its Brier score is worse."
 
     # back by one command, and forth by hand
@@ -201,9 +191,7 @@ def test_scores_are_replaced_whole_and_left_alone_when_equal(
     stored = connection.execute(
         "select mine_id, horizon_years, fvi_score, scored_at from mart.fvi_scores order by 1, 2"
     ).fetchall()
-    expected = scores.sort("mine_id", "horizon_years").select(
-        "mine_id", "horizon_years", "fvi_score", "scored_at"
-    )
+    expected = scores.sort("mine_id", "horizon_years").select("mine_id", "horizon_years", "fvi_score", "scored_at")
     assert stored == expected.rows()
 
     # one mine fewer and a new version: nothing of the old is left, other years are untouched
@@ -215,9 +203,9 @@ def test_scores_are_replaced_whole_and_left_alone_when_equal(
         "select as_of_year, model_version, count(*) from mart.fvi_scores group by 1, 2 order by 1, 2"
     ).fetchall()
     assert counts == [(2017, "1", scores.height), (2018, "2", fewer.height)]
-    assert connection.execute(
-        "select count(*) from mart.score_reasons where as_of_year = 2018"
-    ).fetchone() == (fewer_reasons.height,)
+    assert connection.execute("select count(*) from mart.score_reasons where as_of_year = 2018").fetchone() == (
+        fewer_reasons.height,
+    )
 
 
 def test_backtest_predictions_are_replaced_by_their_year(
@@ -227,8 +215,7 @@ def test_backtest_predictions_are_replaced_by_their_year(
     for _ in range(2):
         assert write_backtest_predictions(connection, predictions) == predictions.height
     stored = connection.execute(
-        "select viability_probability from mart.backtest_predictions "
-        "order by mine_id, as_of_year, horizon_years"
+        "select viability_probability from mart.backtest_predictions order by mine_id, as_of_year, horizon_years"
     ).fetchall()
     assert np.array_equal(np.ravel(stored), predictions["viability_probability"].to_numpy())
     leaking = predictions.with_columns(train_until_year=pl.lit(2014))

@@ -59,10 +59,16 @@ def _holder(home: Path, seconds: float) -> subprocess.Popen[str]:
 
 def _running(home: Path) -> tuple[int, int]:
     """How many PostgreSQL postmasters and Valkeys run in the home."""
-    postgres = processes_in(home / "postgres", "postgres")
-    pids = {process.pid for process in postgres}
-    masters = [process for process in postgres if process.ppid() not in pids]
+    postgres = {process.pid: _parent(process) for process in processes_in(home / "postgres", "postgres")}
+    masters = [pid for pid, parent in postgres.items() if parent is not None and parent not in postgres]
     return len(masters), len(processes_in(home / "valkey", "valkey-server"))
+
+
+def _parent(process: psutil.Process) -> int | None:
+    try:
+        return process.ppid()
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
@@ -285,9 +291,7 @@ def test_servers_of_the_users_own_are_used_and_none_is_started(servers: Servers,
         ({"redis_url": "redis://:secret@127.0.0.1:1/0"}, "FVI_REDIS_URL"),
     ],
 )
-def test_a_dead_server_of_the_users_own_is_a_clear_error(
-    home: Path, dead: dict[str, str], variable: str
-) -> None:
+def test_a_dead_server_of_the_users_own_is_a_clear_error(home: Path, dead: dict[str, str], variable: str) -> None:
     with pytest.raises(PlatformError, match=variable) as caught, running_servers(_settings(home, **dead)):
         pass
     assert "secret" not in str(caught.value)

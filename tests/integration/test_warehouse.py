@@ -101,9 +101,7 @@ def restated(
                 "group by file_id order by file_id limit 1)"
             )
         warehouse.build()
-        year = int(
-            warehouse.value("select (min(as_of_year) + max(as_of_year)) / 2 from silver.silver_mine_metrics")
-        )
+        year = int(warehouse.value("select (min(as_of_year) + max(as_of_year)) / 2 from silver.silver_mine_metrics"))
         with psycopg.connect(warehouse.url) as connection:
             connection.execute("create schema before")
             for table in (
@@ -132,9 +130,7 @@ def _restate(connection: psycopg.Connection, year: int) -> int:
         (year,),
     )
     connection.execute("delete from planted where right(msha_id, 1) = '0'")
-    connection.execute(
-        "update planted set file_id = %s, production_short_tons = production_short_tons * 3", (file_id,)
-    )
+    connection.execute("update planted set file_id = %s, production_short_tons = production_short_tons * 3", (file_id,))
     connection.execute("insert into landing.eia_coal_mines table planted")
     connection.execute(
         "update landing.files set (rows_read, rows_loaded) = (select count(*), count(*) from planted) "
@@ -170,8 +166,7 @@ def test_a_restatement_reaches_the_latest_vintage_of_its_year_and_later_ones(res
     )
     assert vintages
     assert all(
-        (count, is_late) == ((2, True) if year >= restated.year else (1, False))
-        for year, count, is_late in vintages
+        (count, is_late) == ((2, True) if year >= restated.year else (1, False)) for year, count, is_late in vintages
     )
     assert restated.warehouse.value(
         "select bool_and(now.production_short_tons = 3 * before.production_short_tons) "
@@ -190,8 +185,7 @@ def test_a_restatement_reaches_the_latest_vintage_of_its_year_and_later_ones(res
 
 def test_a_restatement_closes_the_rows_that_it_replaces(restated: Restated) -> None:
     periods = restated.warehouse.rows(
-        "select file_id = %s, known_until from silver.silver_mine_metrics_history "
-        "where as_of_year = %s group by 1, 2",
+        "select file_id = %s, known_until from silver.silver_mine_metrics_history where as_of_year = %s group by 1, 2",
         (restated.file_id, restated.year),
     )
     assert sorted(periods, key=str) == sorted([(False, RESTATED_AT), (True, None)], key=str)
@@ -205,9 +199,7 @@ def test_a_restatement_closes_the_rows_that_it_replaces(restated: Restated) -> N
     )
     eve = datetime(2026, 2, 28, tzinfo=UTC)
     assert restated.warehouse.value(as_of, (restated.year, eve, eve)) == before
-    assert restated.warehouse.value(
-        as_of, (restated.year, RESTATED_AT, RESTATED_AT)
-    ) == restated.warehouse.value(
+    assert restated.warehouse.value(as_of, (restated.year, RESTATED_AT, RESTATED_AT)) == restated.warehouse.value(
         "select sum(production_short_tons) from silver.silver_mine_metrics where as_of_year = %s",
         (restated.year,),
     )
@@ -229,10 +221,7 @@ def test_rows_that_name_no_mine_stay_in_silver(restated: Restated) -> None:
 
 def test_the_trackers_facts_are_in_no_row_that_is_older_than_its_release(restated: Restated) -> None:
     assert (
-        restated.warehouse.value(
-            "select count(*) from gold.gold_mine_index_metrics where reserves_mt is not null"
-        )
-        > 0
+        restated.warehouse.value("select count(*) from gold.gold_mine_index_metrics where reserves_mt is not null") > 0
     )
     assert (
         restated.warehouse.rows(
@@ -249,18 +238,14 @@ def test_the_catalogue_and_the_tables_have_the_same_columns(restated: Restated) 
     catalogue = load_catalogue(PROJECT_ROOT / "dbt_project")
     assert [
         feature
-        for (feature,) in restated.warehouse.rows(
-            "select feature from mart.feature_catalogue order by position"
-        )
+        for (feature,) in restated.warehouse.rows("select feature from mart.feature_catalogue order by position")
     ] == list(catalogue.model_features())
     assert {metric for (metric,) in restated.warehouse.rows("select metric from mart.vw_metric_dq")} == {
         metric.name for metric in catalogue.index_metrics()
     }
 
 
-def test_the_real_panel_has_the_publishers_totals(
-    servers: Servers, real_landing: Path, tmp_path: Path
-) -> None:
+def test_the_real_panel_has_the_publishers_totals(servers: Servers, real_landing: Path, tmp_path: Path) -> None:
     with _warehouse(servers, tmp_path) as warehouse:
         with psycopg.connect(warehouse.url) as connection:
             ingest_folder(connection, real_landing, feeds=["eia_coal_mines"])
@@ -274,8 +259,7 @@ def test_the_real_panel_has_the_publishers_totals(
         assert {year: totals[year] for year in YEARLY_TOTALS} == YEARLY_TOTALS
         assert (
             warehouse.value(
-                "select count(*) from silver.silver_mine_metrics "
-                "where as_of_year = 2019 and production_short_tons > 0"
+                "select count(*) from silver.silver_mine_metrics where as_of_year = 2019 and production_short_tons > 0"
             )
             == 669
         )

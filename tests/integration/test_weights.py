@@ -142,9 +142,7 @@ def test_history_holds_only_what_was_known_then(connection):
         )
     history = store.metric_history(connection, METRICS)
     assert history.sort("output").rows() == [(1.0, None, True), (2.0, None, False)]
-    assert store.metric_history(connection, METRICS, datetime(2015, 1, 1, tzinfo=UTC)).rows() == [
-        (1.0, None, True)
-    ]
+    assert store.metric_history(connection, METRICS, datetime(2015, 1, 1, tzinfo=UTC)).rows() == [(1.0, None, True)]
     assert store.current_metrics(connection, METRICS)["mine_id"].to_list() == ["a", "b", "late"]
 
 
@@ -168,9 +166,7 @@ def test_the_index_is_replaced_row_by_row(connection):
     store.write_index(connection, compute_index(frame, METRICS, weights), later)
     assert rows(connection, "mart.fvi_index") == first
     # one mine goes, one changes, one stays
-    changed = frame.filter(pl.col("mine_id") != "a").with_columns(
-        methane=pl.when(pl.col("mine_id") == "c").then(1.0)
-    )
+    changed = frame.filter(pl.col("mine_id") != "a").with_columns(methane=pl.when(pl.col("mine_id") == "c").then(1.0))
     store.write_index(connection, compute_index(changed, METRICS, weights), later)
     stored = connection.execute(
         "select mine_id, index_score, coverage, computed_at from mart.fvi_index order by 1"

@@ -12,9 +12,7 @@ from fvi_pipeline.platform.settings import PROJECT_ROOT
 FEATURE = {"role": "feature", "unit": "tons", "category": "operations", "null_means": "not published"}
 
 
-def column(
-    name: str, meta: dict[str, object], data_type: str = "double precision", nested: bool = True
-) -> dict:
+def column(name: str, meta: dict[str, object], data_type: str = "double precision", nested: bool = True) -> dict:
     entry = {"name": name, "description": f"The {name}.", "data_type": data_type}
     return entry | ({"config": {"meta": meta}} if nested else {"meta": meta})
 

@@ -49,9 +49,7 @@ def mutated(draw: st.DrawFn, content: bytes) -> bytes:
         elif kind == "drop":
             content = content[:at] + content[at + size :]
         elif kind == "insert":
-            piece = draw(
-                st.one_of(st.binary(max_size=12), st.sampled_from([b'"', b",", b"\n", b"\r", b"\x00", b"-"]))
-            )
+            piece = draw(st.one_of(st.binary(max_size=12), st.sampled_from([b'"', b",", b"\n", b"\r", b"\x00", b"-"])))
             content = content[:at] + piece + content[at:]
         elif kind == "swap":
             content = content[at:] + content[:at]

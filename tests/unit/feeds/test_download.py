@@ -95,9 +95,7 @@ def test_files_land_whole_and_are_not_fetched_twice(publisher: Publisher, tmp_pa
         address(publisher, "a2099.xls", year=2099),
     )
     said: list[str] = []
-    report = download_publishers(
-        tmp_path, client, said.append, feeds=[feed, FEEDS["gem_coal_mines"]], this_year=2016
-    )
+    report = download_publishers(tmp_path, client, said.append, feeds=[feed, FEEDS["gem_coal_mines"]], this_year=2016)
     assert [(file.name, file.status) for file in report.files] == [
         ("eia_coal/a2013.xls", "downloaded"),
         ("eia_coal/a2014.xlsx", "downloaded"),
@@ -111,9 +109,7 @@ def test_files_land_whole_and_are_not_fetched_twice(publisher: Publisher, tmp_pa
     assert again.files_by_status == {"unchanged": 2, "absent": 1}
 
 
-def test_a_passing_trouble_is_tried_again_and_a_lasting_one_is_told(
-    publisher: Publisher, tmp_path: Path
-) -> None:
+def test_a_passing_trouble_is_tried_again_and_a_lasting_one_is_told(publisher: Publisher, tmp_path: Path) -> None:
     publisher.pages["/a.xls"] = ("application/vnd.ms-excel", b"good")
     publisher.pages["/b.xls"] = ("application/vnd.ms-excel", b"never seen")
     publisher.pages["/c.xls"] = ("text/html; charset=utf-8", b"<html>moved</html>")

@@ -71,9 +71,7 @@ def test_text_that_is_not_utf8_is_read_as_windows_1252(encoding: str) -> None:
 
 
 def test_a_file_without_byte_order_mark_with_titles_and_blank_lines() -> None:
-    content = (
-        b"Historical Coal Production Data: 2013\n\n" + eia_csv().removeprefix(b"\xef\xbb\xbf") + b"\r\n,,\r\n"
-    )
+    content = b"Historical Coal Production Data: 2013\n\n" + eia_csv().removeprefix(b"\xef\xbb\xbf") + b"\r\n,,\r\n"
     assert parse_eia(content).frame["row_number"].to_list() == [4, 5, 6]
 
 

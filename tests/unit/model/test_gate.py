@@ -41,9 +41,7 @@ def test_a_worse_model_is_refused_with_the_difference(challenger: Challenger, ch
     assert "worse than that of version 1" in verdict.reason
 
 
-def test_a_difference_within_the_noise_is_not_held_against_it(
-    challenger: Challenger, champion: Champion
-) -> None:
+def test_a_difference_within_the_noise_is_not_held_against_it(challenger: Challenger, champion: Champion) -> None:
     assert champion.probability is not None
     jitter = np.random.default_rng(0).normal(0, 0.02, len(champion.probability))
     jittered = replace(champion, probability=np.clip(champion.probability + jitter, 0, 1))
@@ -85,8 +83,6 @@ def test_bootstrap_draws_whole_mines() -> None:
     by_mine = paired_brier_difference(
         challenger, champion, viable, np.repeat(np.arange(50), 20).astype(str).tolist(), policy
     )
-    by_row = paired_brier_difference(
-        challenger, champion, viable, np.arange(1000).astype(str).tolist(), policy
-    )
+    by_row = paired_brier_difference(challenger, champion, viable, np.arange(1000).astype(str).tolist(), policy)
     assert by_mine[0] == by_row[0]
     assert by_mine[2] - by_mine[1] > 3 * (by_row[2] - by_row[1])

@@ -16,9 +16,7 @@ def test_wilson_interval_of_known_values() -> None:
     assert wide[0] < narrow[0] < narrow[1] < wide[1]
 
 
-@pytest.mark.parametrize(
-    ("rows", "bins", "minimum"), [(1000, 10, 60), (130, 10, 60), (20, 10, 60), (1, 10, 60)]
-)
+@pytest.mark.parametrize(("rows", "bins", "minimum"), [(1000, 10, 60), (130, 10, 60), (20, 10, 60), (1, 10, 60)])
 def test_bins_hold_every_row_once_and_are_not_thin(rows: int, bins: int, minimum: int) -> None:
     probability = np.random.default_rng(0).random(rows).round(2)
     found = list(quantile_bins(probability, bins, minimum))

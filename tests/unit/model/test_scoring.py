@@ -30,9 +30,7 @@ def test_folder_holds_all_that_scoring_needs(challenger: Challenger, tmp_path: P
     rows = challenger.split.test.features[:50, :-1]
     assert loaded.onnx_sha256 == challenger.files.onnx_sha256
     assert loaded.score(rows) == challenger.files.model().score(rows)
-    assert loaded.top_contributions(rows[0], 3, 2) == challenger.files.model().top_contributions(
-        rows[0], 3, 2
-    )
+    assert loaded.top_contributions(rows[0], 3, 2) == challenger.files.model().top_contributions(rows[0], 3, 2)
 
 
 def test_one_row_scores_as_it_does_in_a_batch(challenger: Challenger) -> None:

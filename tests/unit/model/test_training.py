@@ -35,9 +35,7 @@ def test_modes_that_onnx_gets_wrong_cannot_be_configured(mode: dict[str, object]
 
 
 def test_same_data_and_seed_give_the_same_bytes(split) -> None:  # type: ignore[no-untyped-def]
-    texts = {
-        fit(split.final_fit, FEATURES, BoosterParameters(), 30, SETTINGS).model_to_string() for _ in range(2)
-    }
+    texts = {fit(split.final_fit, FEATURES, BoosterParameters(), 30, SETTINGS).model_to_string() for _ in range(2)}
     other_seed = SETTINGS.model_copy(update={"seed": 4})
     assert len(texts) == 1
     assert fit(split.final_fit, FEATURES, BoosterParameters(), 30, other_seed).model_to_string() not in texts
@@ -79,9 +77,7 @@ def test_thresholds_become_float32_and_decide_as_before(split) -> None:  # type:
     rounded = training.with_float32_thresholds(booster)
 
     lines = [line for line in rounded.model_to_string().splitlines() if line.startswith("threshold=")]
-    thresholds = np.array(
-        " ".join(line.removeprefix("threshold=") for line in lines).split(), dtype=np.float64
-    )
+    thresholds = np.array(" ".join(line.removeprefix("threshold=") for line in lines).split(), dtype=np.float64)
     assert len(thresholds) > 100
     assert (thresholds == thresholds.astype(np.float32)).all()
     rows = np.concatenate([split.final_fit.features, split.test.features])

@@ -33,9 +33,7 @@ def compose() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def our_services(compose: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: service for name, service in compose["services"].items() if service["image"].startswith("fvi:")
-    }
+    return {name: service for name, service in compose["services"].items() if service["image"].startswith("fvi:")}
 
 
 def test_it_meets_the_specification() -> None:
@@ -62,9 +60,7 @@ def test_every_part_of_the_system_is_there(compose: dict[str, Any]) -> None:
     }
 
 
-def test_every_variable_that_is_passed_is_one_that_is_read(
-    our_services: dict[str, Any], tmp_path: Path
-) -> None:
+def test_every_variable_that_is_passed_is_one_that_is_read(our_services: dict[str, Any], tmp_path: Path) -> None:
     fields = Settings.model_fields.items()
     read = {str(field.validation_alias or f"FVI_{name.upper()}") for name, field in fields}
     servers = Servers("postgresql://u@h/d", "redis://h:6379/0")
@@ -137,6 +133,4 @@ def test_named_volumes_are_declared(compose: dict[str, Any]) -> None:
 
 
 def test_the_lock_names_the_torch_that_the_image_installs_first() -> None:
-    assert re.search(
-        r"^torch==\d+\.\d+\.\d+$", (PROJECT_ROOT / "requirements.lock").read_text(), re.MULTILINE
-    )
+    assert re.search(r"^torch==\d+\.\d+\.\d+$", (PROJECT_ROOT / "requirements.lock").read_text(), re.MULTILINE)

@@ -114,11 +114,7 @@ def test_a_malformed_address_is_a_clear_error() -> None:
 
 def _as_feast_reads_it(text: str) -> tuple[list[dict[str, str]], dict[str, object]]:
     """The same cuts as `RedisOnlineStore._parse_connection_string`, which takes seconds to import."""
-    nodes = [
-        dict(zip(["host", "port"], part.split(":"), strict=True))
-        for part in text.split(",")
-        if "=" not in part
-    ]
+    nodes = [dict(zip(["host", "port"], part.split(":"), strict=True)) for part in text.split(",") if "=" not in part]
     parameters: dict[str, object] = {}
     for name, value in (part.split("=", 1) for part in text.split(",") if "=" in part):
         try:

@@ -186,9 +186,7 @@ def test_marker_names_seed_and_settings(small_truth: SimulatedTruth) -> None:
     assert marker["config"]["mines"] == 150
 
 
-def test_a_simulation_that_fails_leaves_no_folder_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_simulation_that_fails_leaves_no_folder_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise OSError("the disk is full")
 
@@ -209,9 +207,7 @@ def test_writing_the_same_simulation_again_keeps_what_others_put_beside_it(tmp_p
     assert changed == {"eia_coal/coalpublic2019.csv"}
 
 
-def test_a_folder_of_other_files_is_refused_and_left_alone(
-    small_truth: SimulatedTruth, tmp_path: Path
-) -> None:
+def test_a_folder_of_other_files_is_refused_and_left_alone(small_truth: SimulatedTruth, tmp_path: Path) -> None:
     (tmp_path / "real.csv").write_text("real")
     with pytest.raises(SimulationConfigError, match="empty folder"):
         write_landing_folder(tmp_path, small_simulation_config())
@@ -220,9 +216,7 @@ def test_a_folder_of_other_files_is_refused_and_left_alone(
         write_landing_folder(small_truth.folder, small_simulation_config(seed=99))
 
 
-@pytest.mark.parametrize(
-    "settings", [{"mines": 5}, {"first_year": 2017}, {"last_year": 2030}, {"oracle_paths": 1}]
-)
+@pytest.mark.parametrize("settings", [{"mines": 5}, {"first_year": 2017}, {"last_year": 2030}, {"oracle_paths": 1}])
 def test_impossible_settings_say_what_to_change(settings: dict[str, int]) -> None:
     with pytest.raises(SimulationConfigError):
         SimulationConfig(**settings)

@@ -67,9 +67,7 @@ def test_no_distortion_of_the_oracle_has_a_lower_brier_score(pooled: pl.DataFram
 
 def test_probability_never_rises_with_the_horizon(default_truth: SimulatedTruth) -> None:
     rows = default_truth.oracle.sort("mine_id", "as_of_year", "horizon_years")
-    rising = rows.select(
-        (pl.col("viability_probability").diff().over("mine_id", "as_of_year") > 1e-9).sum()
-    ).item()
+    rising = rows.select((pl.col("viability_probability").diff().over("mine_id", "as_of_year") > 1e-9).sum()).item()
     assert rising == 0
 
 
@@ -108,8 +106,7 @@ def features_from_files_alone(truth: SimulatedTruth) -> pl.DataFrame:
         "employees",
         log_production=pl.col("production_short_tons").log(),
         productivity=pl.col("production_short_tons") / pl.col("hours"),
-        production_to_peak=pl.col("production_short_tons")
-        / pl.col("production_short_tons").cum_max().over(mine),
+        production_to_peak=pl.col("production_short_tons") / pl.col("production_short_tons").cum_max().over(mine),
         employees_change=pl.col("employees").log().diff().over(mine),
         production_change=pl.col("production_short_tons").log().diff().over(mine),
         years_listed=pl.col("as_of_year") - pl.col("as_of_year").min().over(mine),
@@ -122,9 +119,7 @@ def test_model_on_the_files_comes_near_the_oracle(seed: int) -> None:
     import lightgbm as lgb
 
     truth = simulate_truth(SimulationConfig(seed=seed))
-    table = truth.oracle.drop_nulls("viable").join(
-        features_from_files_alone(truth), on=["mine_id", "as_of_year"]
-    )
+    table = truth.oracle.drop_nulls("viable").join(features_from_files_alone(truth), on=["mine_id", "as_of_year"])
     until = truth.config.last_year - 8
     train = table.filter(pl.col("as_of_year") + pl.col("horizon_years") <= until)
     test = table.filter(pl.col("as_of_year") > until, pl.col("horizon_years") == 3)
@@ -140,9 +135,7 @@ def test_model_on_the_files_comes_near_the_oracle(seed: int) -> None:
         "verbose": -1,
         "monotone_constraints": [0] * (len(FEATURES) - 1) + [-1],
     }
-    data = lgb.Dataset(
-        train.select(FEATURES).cast(pl.Float32).to_numpy(), train["viable"].to_numpy().astype(int)
-    )
+    data = lgb.Dataset(train.select(FEATURES).cast(pl.Float32).to_numpy(), train["viable"].to_numpy().astype(int))
     predicted = lgb.train(parameters, data, 200).predict(test.select(FEATURES).cast(pl.Float32).to_numpy())
     oracle = roc_auc_score(test["viable"], test["viability_probability"])
     assert 0.75 < oracle < 0.88

@@ -51,13 +51,9 @@ def test_weights_follow_a_change_within_the_nights_that_the_blend_implies():
     metrics, quality = [metric("a"), metric("b")], {"a": 0.8, "b": 0.8}
     before: dict[str, float] = {}
     for _ in range(20):
-        before = {
-            w.metric: w.bounded_weight for w in dynamic_weights(metrics, quality, {"a": 0.1, "b": 0}, before)
-        }
+        before = {w.metric: w.bounded_weight for w in dynamic_weights(metrics, quality, {"a": 0.1, "b": 0}, before)}
     assert before == pytest.approx({"a": 0.9, "b": 0.4})
     for night in range(1, 15):
-        before = {
-            w.metric: w.bounded_weight for w in dynamic_weights(metrics, quality, {"a": 0, "b": 0.1}, before)
-        }
+        before = {w.metric: w.bounded_weight for w in dynamic_weights(metrics, quality, {"a": 0, "b": 0.1}, before)}
         assert before["b"] == pytest.approx(0.9 - 0.5 * 0.8**night)
     assert before["b"] > before["a"]

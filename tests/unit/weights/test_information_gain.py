@@ -48,9 +48,7 @@ def test_equals_sklearn_on_discrete_values_but_for_the_correction():
     share = viable.mean()
     entropy = -(share * math.log(share) + (1 - share) * math.log(1 - share))
     expected = mutual_info_score(metric, viable) - (8 - 4 - 2 + 1) / 40_000
-    assert gains(pl.DataFrame({"metric": metric, "viable": viable}))["metric"] == pytest.approx(
-        expected / entropy
-    )
+    assert gains(pl.DataFrame({"metric": metric, "viable": viable}))["metric"] == pytest.approx(expected / entropy)
 
 
 def test_that_a_value_is_missing_can_be_the_information():
