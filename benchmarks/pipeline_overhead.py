@@ -50,7 +50,7 @@ def _landing_folder(source: str, scratch: Path) -> Path:
 
 
 def _plain_script(folder: Path) -> dict[str, float]:
-    """Median wall time of three runs after one that warms the disk cache, and the peak memory that the script reports."""
+    """Median wall time of three runs after one that warms the disk cache, and the peak memory it reports."""
     command = [sys.executable, str(PROJECT_ROOT / "benchmarks" / "plain_script.py"), str(folder)]
     seconds, peaks = [], []
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""The one assembly of assets, checks, jobs, schedules, sensors and resources; the UI, the tests and the CLI all use it."""
+"""The one assembly of assets, checks, jobs, schedules, sensors and resources, for the UI, the tests and the CLI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calling the commands as a user's shell does: in processes of their own, with nothing inherited from this one's set-up."""
+"""Calling the commands as a user's shell does: in processes of their own, inheriting nothing of this one's set-up."""
 
 from __future__ import annotations
 

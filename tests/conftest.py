@@ -1,4 +1,4 @@
-"""Fixtures that several parts share: real servers, a fresh database, landing folders. Helpers of one part stay with it."""
+"""Fixtures that several parts share: real servers, a fresh database, landing folders, a home with a finished run."""
 
 from __future__ import annotations
 

@@ -177,6 +177,53 @@ def search(
 
 
 @app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="A registered version, as MLflow numbers it.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept in ops.promotions.")],
+) -> None:
+    """Make a registered version the champion, past the gate, and score with it."""
+    _change_champion("promote", reason, version)
+
+
+@app.command()
+def rollback(reason: Annotated[str, typer.Option(help="Why; it is kept in ops.promotions.")]) -> None:
+    """Make the version before the champion the champion again, and score with it."""
+    _change_champion("rollback", reason)
+
+
+def _change_champion(command: str, reason: str, version: str | None = None) -> None:
+    import getpass
+
+    from fvi_pipeline.platform.environment import apply_environment, tool_environment
+    from fvi_pipeline.platform.servers import running_servers
+
+    settings = get_settings()
+    _quiet_libraries()
+    with running_servers(settings) as servers:
+        environment = tool_environment(settings, servers)
+        apply_environment(environment)
+        from fvi_pipeline.model.errors import RegistryError
+        from fvi_pipeline.model.ledger import promote as promote_version
+        from fvi_pipeline.model.ledger import roll_back
+        from fvi_pipeline.model.registry import open_registry
+        from fvi_pipeline.platform.database import connect
+        from fvi_pipeline.run.pipeline import RunFailed, rescore
+
+        registry = open_registry(environment["MLFLOW_TRACKING_URI"], settings.home)
+        try:
+            with connect(servers.database_url) as connection:
+                if version is None:
+                    champion = roll_back(connection, registry, reason=reason, actor=getpass.getuser())
+                else:
+                    champion = promote_version(connection, registry, version, reason=reason, actor=getpass.getuser())
+            rescore(settings, servers, _say)
+        except (RegistryError, RunFailed) as error:
+            _err.print(f"[red]fvi {command}:[/red] {error}", markup=True)
+            raise typer.Exit(1) from error
+    _say(f"Version {champion} is the champion; `make serve` serves it.")
+
+
+@app.command()
 def dev() -> None:
     """Open the Dagster UI with its daemon (schedules, sensors) on loopback, until Ctrl-C."""
     settings = get_settings()

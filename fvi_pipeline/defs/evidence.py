@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from fvi_pipeline.defs import publishers
-from fvi_pipeline.defs.landing import landing_key
+from fvi_pipeline.defs.landing import landing_key, row_count
 from fvi_pipeline.defs.resources import LandingFolder, Warehouse
 from fvi_pipeline.evidence.documents import chunk_documents, load_documents, load_geojson_notes
 from fvi_pipeline.feeds.ingest import is_simulated
@@ -23,7 +23,7 @@ EMBEDDINGS = dg.AssetKey(["evidence", "chunk_embeddings"])
             group_name="landing",
             kinds={"python", "postgres"},
             owners=["team:evidence"],
-            description="Texts: files of `documents/` and each distinct note of GEM's geojson, with the mines they name.",
+            description="Texts: files of `documents/` and each distinct note of GEM's geojson, with their mines.",
         ),
         dg.AssetSpec(
             CHUNKS,
@@ -45,7 +45,7 @@ def documents(
         notes = load_geojson_notes(connection)
         added = chunk_documents(connection)
         for key, table in ((DOCUMENTS, "documents"), (CHUNKS, "document_chunks")):
-            rows = connection.execute(f"select count(*) from landing.{table}".encode()).fetchone()
+            rows = connection.execute(row_count(table)).fetchone()
             metadata = {"dagster/row_count": rows[0] if rows else 0}
             if key == DOCUMENTS:
                 metadata |= {

@@ -104,7 +104,8 @@ def online_equals_offline(warehouse: Warehouse) -> dg.AssetCheckResult:
 
     with warehouse.connect() as connection:
         rows = connection.execute(
-            "select mine_id from (select distinct mine_id from gold.gold_mine_features) as mines order by md5(mine_id) limit %s",
+            "select mine_id from (select distinct mine_id from gold.gold_mine_features) as mines "
+            "order by md5(mine_id) limit %s",
             [_SAMPLE],
         ).fetchall()
     mine_ids = [row[0] for row in rows]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from psycopg import sql
 
 from fvi_pipeline.defs import publishers
 from fvi_pipeline.defs.resources import LandingFolder, Warehouse
@@ -29,6 +30,11 @@ def landing_key(table: str) -> dg.AssetKey:
     return dg.AssetKey(["landing", table])
 
 
+def row_count(table: str) -> sql.Composed:
+    """The query that counts a landing table's rows."""
+    return sql.SQL("select count(*) from {}").format(sql.Identifier("landing", table))
+
+
 def _specs() -> list[dg.AssetSpec]:
     tables = [
         dg.AssetSpec(
@@ -47,7 +53,7 @@ def _specs() -> list[dg.AssetSpec]:
         group_name="landing",
         kinds={"postgres"},
         owners=["team:data"],
-        description="The ledger: every file that was seen, its hash, when it became known, rows read, loaded, quarantined.",
+        description="The ledger: every file seen, its hash, when it became known, rows read, loaded, quarantined.",
     )
     return [*tables, ledger]
 
@@ -59,7 +65,7 @@ def _specs() -> list[dg.AssetSpec]:
             "rows_read_are_loaded_or_quarantined",
             asset=FILES,
             blocking=True,
-            description="For every file: rows_read = rows_loaded + rows_quarantined, and the tables hold what the ledger says.",
+            description="For every file: rows_read = rows_loaded + rows_quarantined.",
         )
     ],
 )
@@ -76,7 +82,7 @@ def landing(
             progress=lambda result: context.log.info(f"{result.status}: {result.name} {result.reason or ''}"),
         )
         for table in _PUBLISHER_OF_TABLE:
-            rows = connection.execute(f"select count(*) from landing.{table}".encode()).fetchone()
+            rows = connection.execute(row_count(table)).fetchone()
             yield dg.MaterializeResult(
                 asset_key=landing_key(table), metadata={"dagster/row_count": rows[0] if rows else 0}
             )

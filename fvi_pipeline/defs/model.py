@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
+from psycopg import sql
 
 from fvi_pipeline.defs.features import FEATURE_HISTORY, REGISTRY, catalogue, feature_store
 from fvi_pipeline.defs.resources import ModelWorkshop, Warehouse
@@ -36,8 +37,8 @@ _TRAINING_FILE = "training_set.parquet"
     group_name="model",
     kinds={"feast", "parquet"},
     owners=["team:model"],
-    description="Features of every mine and year of the cohort as known when a score could first exist (Feast, point in "
-    "time), with what became of the mine at each horizon.",
+    description="Features of every mine and year of the cohort as known when a score could first exist (from Feast), "
+    "with what became of the mine at each horizon.",
 )
 def training_set(
     context: dg.AssetExecutionContext, warehouse: Warehouse, model_workshop: ModelWorkshop
@@ -96,7 +97,7 @@ def training_set(
             group_name="model",
             kinds={"lightgbm", "optuna", "onnx", "mlflow"},
             owners=["team:model"],
-            description="A tuned model of viability at every horizon, tested on later years, as ONNX in the registry.",
+            description="A tuned model of viability at every horizon, tested on later years, as ONNX.",
         ),
         dg.AssetSpec(
             BACKTEST,
@@ -112,7 +113,7 @@ def training_set(
             group_name="model",
             kinds={"mlflow"},
             owners=["team:model"],
-            description="The version that carries the alias `champion`: the gate lets a challenger pass or says why not.",
+            description="The version with the alias `champion`: the gate lets a challenger pass or says why not.",
         ),
     ],
     check_specs=[
@@ -200,12 +201,12 @@ def fvi_scores(
     if champion is None:
         raise dg.Failure("There is no champion yet. Materialise model/champion first.")
     model = registry.load(champion.version)
-    columns = ", ".join(f'"{name}"' for name in model.features)
+    query = sql.SQL(
+        "select mine_id, as_of_year, {features} from gold.gold_mine_features where in_cohort "
+        "and as_of_year = (select max(as_of_year) from gold.gold_mine_features)"
+    ).format(features=sql.SQL(", ").join(map(sql.Identifier, model.features)))
     with warehouse.connect() as connection:
-        rows = connection.execute(
-            f"select mine_id, as_of_year, {columns} from gold.gold_mine_features where in_cohort "
-            "and as_of_year = (select max(as_of_year) from gold.gold_mine_features)".encode()
-        ).fetchall()
+        rows = connection.execute(query).fetchall()
         schema = {"mine_id": pl.String, "as_of_year": pl.Int64} | dict.fromkeys(model.features, pl.Float64)
         scores, reasons = score_current(
             pl.DataFrame(rows, schema=schema, orient="row"),

@@ -59,11 +59,10 @@ class ModelWorkshop(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self._made("training")
 
     def registry(self) -> ModelRegistry:
-        """The registry of models; a tracking server keeps artifacts itself, a database store keeps them under the home."""
-        from fvi_pipeline.model.registry import ModelRegistry
+        """The registry of models; a server keeps artifacts itself, for a database they lie under the home."""
+        from fvi_pipeline.model.registry import open_registry
 
-        served = self.mlflow_tracking_uri.startswith(("http://", "https://"))
-        return ModelRegistry(self.mlflow_tracking_uri, None if served else self._made("mlflow"))
+        return open_registry(self.mlflow_tracking_uri, Path(self.home))
 
     def _made(self, name: str) -> Path:
         folder = Path(self.home) / name

@@ -43,10 +43,10 @@ def fvi_weights(
         )
         with redis.Redis.from_url(online_store.redis_url) as client:
             store.write_weights(connection, client, weights, now.date(), now)
-    lines = [
-        f"| {w.metric} | {w.weight:.4f} | {'' if w.information_gain is None else f'{w.information_gain:.4f}'} | {w.quality:.2f} |"
-        for w in sorted(weights, key=lambda w: -w.weight)
-    ]
+    lines = []
+    for weight in sorted(weights, key=lambda each: -each.weight):
+        gain = "" if weight.information_gain is None else f"{weight.information_gain:.4f}"
+        lines.append(f"| {weight.metric} | {weight.weight:.4f} | {gain} | {weight.quality:.2f} |")
     table = "\n".join(["| metric | weight | information gain | quality |", "|---|---|---|---|", *lines])
     return dg.MaterializeResult(
         metadata={

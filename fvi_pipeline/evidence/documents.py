@@ -72,6 +72,7 @@ def _load_file(connection: psycopg.Connection, path: Path, name: str, simulated:
     if entry is not None:
         _make_current(connection, name, entry[0])
         return "known", 0
+    lock_ledger(connection)
     try:
         if content is None:
             raise UnreadableDocumentError(f"The file has {size:,} bytes, more than {MAXIMUM_BYTES:,}: split it.")

@@ -32,6 +32,12 @@ class RegisteredVersion:
     created: bool = False
 
 
+def open_registry(tracking_uri: str, home: Path) -> ModelRegistry:
+    """The registry at an address: a server keeps artifacts itself, for a database they lie in `home`/mlflow."""
+    served = tracking_uri.startswith(("http://", "https://"))
+    return ModelRegistry(tracking_uri, None if served else home / "mlflow")
+
+
 class ModelRegistry:
     """The versions of one model in an MLflow tracking server or database."""
 

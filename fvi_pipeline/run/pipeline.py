@@ -16,9 +16,11 @@ import psycopg
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.events.log import EventLogEntry
 
-from fvi_pipeline.definitions import MAIN_JOB, build_defs
+from fvi_pipeline.definitions import build_defs
 from fvi_pipeline.defs.evidence import FEEDS_OF_DOCUMENTS
-from fvi_pipeline.platform.database import advisory_lock, connect
+from fvi_pipeline.defs.model import REASONS, SCORES
+from fvi_pipeline.defs.serving import BENTO
+from fvi_pipeline.platform.database import connect
 from fvi_pipeline.platform.errors import PlatformError
 from fvi_pipeline.platform.servers import Servers, status
 from fvi_pipeline.platform.settings import Settings
@@ -98,6 +100,23 @@ def run_pipeline(settings: Settings, servers: Servers, source: Source, say: Say)
             report.stages = meter.stages
             _record_stages(connection, report)
         return report
+
+
+def rescore(settings: Settings, servers: Servers, say: Say) -> None:
+    """Scores, reasons and the Bento of the champion that reigns now.
+
+    Raises:
+        RunFailed, PlatformError: as for `run_pipeline`.
+    """
+    selection = dg.AssetSelection.assets(SCORES, REASONS, BENTO)
+    log = settings.home / "logs" / "run.log"
+    with (
+        connect(servers.database_url, autocommit=True) as connection,
+        _only_run(connection),
+        Meter([]) as meter,
+        DagsterInstance.get() as instance,
+    ):
+        _execute(build_defs(settings=settings), instance, str(uuid.uuid4()), selection, meter, say, log)
 
 
 def _downstream_of(feeds: list[str]) -> dg.AssetSelection:
@@ -201,8 +220,8 @@ def _files_since(connection: psycopg.Connection, file_id: int) -> list[TakenFile
 def _nothing_loaded(source: Source, files: list[TakenFile]) -> str:
     reasons = "\n".join(f"  {file.name}: {file.reason}" for file in files if file.status != "loaded")
     return (
-        f"Nothing could be loaded from {source.folder}. It should hold eia_coal/, gem/, world_bank/, owid/ or documents/"
-        f" with publishers' files.\n{reasons}"
+        f"Nothing could be loaded from {source.folder}. It should hold eia_coal/, gem/, world_bank/, owid/ or "
+        f"documents/ with publishers' files.\n{reasons}"
     )
 
 
@@ -216,6 +235,3 @@ def _record_stages(connection: psycopg.Connection, report: RunReport) -> None:
                 for stage in report.stages
             ],
         )
-
-
-__all__ = ["MAIN_JOB", "RunFailed", "RunReport", "run_pipeline"]

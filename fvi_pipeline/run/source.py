@@ -48,8 +48,8 @@ def resolve_source(settings: Settings, wanted: str, say: Say, connection: psycop
     if held is not None and held != source.simulated:
         kinds = ("simulated", "real") if held else ("real", "simulated")
         raise PlatformError(
-            f"The warehouse in {settings.home} holds {kinds[0]} mines; {kinds[1]} ones are never mixed with them. Start "
-            "an empty one with `make clean-state`, or use another folder with FVI_HOME."
+            f"The warehouse in {settings.home} holds {kinds[0]} mines; {kinds[1]} ones are never mixed with them. "
+            "Start an empty one with `make clean-state`, or use another folder with FVI_HOME."
         )
     return source
 

@@ -1,10 +1,11 @@
-"""What a run ends with, in words and tables read from the warehouse. Nothing is computed here that the marts do not say."""
+"""What a run ends with, in words and tables read from the warehouse. Nothing is computed here."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from rich.console import Console
 from rich.table import Table
 
@@ -12,10 +13,18 @@ from fvi_pipeline.run.pipeline import RunReport
 
 RANKED_HORIZON_YEARS = 5
 _RANKED = 10
+_RANKING = sql.SQL(
+    "select scores.mine_id, profiles.mine_name, features.mine_state, scores.fvi_score, scores.interval_low, "
+    "scores.interval_high from mart.fvi_scores as scores "
+    "left join silver.silver_mine_profiles as profiles on profiles.mine_id = scores.mine_id "
+    "left join gold.gold_mine_features as features on features.mine_id = scores.mine_id "
+    "and features.as_of_year = scores.as_of_year where scores.horizon_years = %s and scores.as_of_year = %s "
+    "order by scores.fvi_score {order}, scores.mine_id limit %s"
+)
 
 
 def print_summary(out: Console, connection: psycopg.Connection, report: RunReport, seconds: float) -> None:
-    """Files and rows, data quality, the champion beside its rivals, the ranking of mines, stage times, what to try next."""
+    """Files and rows, data quality, the champion beside its rivals, ranked mines, stage times, what to try next."""
     out.print()
     if not report.stages:
         out.print("[bold]Nothing new:[/bold] every file is known and every table is up to date.")
@@ -32,8 +41,8 @@ def _print_files(out: Console, connection: psycopg.Connection, report: RunReport
     for column in table.columns[1:]:
         column.justify = "right"
     rows = connection.execute(
-        "select coalesce(feed, 'no feed (ignored)'), count(*), sum(rows_read), sum(rows_loaded), sum(rows_quarantined), "
-        "count(*) filter (where status = 'rejected') from landing.files group by 1 order by 1"
+        "select coalesce(feed, 'no feed (ignored)'), count(*), sum(rows_read), sum(rows_loaded), "
+        "sum(rows_quarantined), count(*) filter (where status = 'rejected') from landing.files group by 1 order by 1"
     ).fetchall()
     for row in rows:
         table.add_row(*[f"{value:,}" if isinstance(value, int) else str(value) for value in row])
@@ -53,7 +62,8 @@ def _print_files(out: Console, connection: psycopg.Connection, report: RunReport
 
 def _print_quality(out: Console, connection: psycopg.Connection) -> None:
     row = connection.execute(
-        "select avg(quality), avg(completeness), avg(freshness), avg(validity), avg(consistency), count(*) from mart.vw_metric_dq"
+        "select avg(quality), avg(completeness), avg(freshness), avg(validity), avg(consistency), count(*) "
+        "from mart.vw_metric_dq"
     ).fetchone()
     if row is None or row[0] is None:
         return
@@ -62,15 +72,16 @@ def _print_quality(out: Console, connection: psycopg.Connection) -> None:
         "select metric, quality from mart.vw_metric_dq order by quality, metric limit 3"
     ).fetchall()
     out.print(
-        f"\n[bold]Data quality[/bold] of {metrics} metrics, 0-1: {quality:.2f} (completeness {completeness:.2f}, freshness "
-        f"{freshness:.2f}, validity {validity:.2f}, consistency {consistency:.2f}); lowest: "
+        f"\n[bold]Data quality[/bold] of {metrics} metrics, 0-1: {quality:.2f} (completeness {completeness:.2f}, "
+        f"freshness {freshness:.2f}, validity {validity:.2f}, consistency {consistency:.2f}); lowest: "
         + ", ".join(f"{metric} {value:.2f}" for metric, value in worst)
     )
 
 
 def _print_champion(out: Console, connection: psycopg.Connection) -> None:
     row = connection.execute(
-        "select version, metrics, reason from ops.promotions where decision = 'promoted' order by promoted_at desc limit 1"
+        "select version, metrics, reason from ops.promotions where decision = 'promoted' "
+        "order by promoted_at desc limit 1"
     ).fetchone()
     if row is None:
         return
@@ -112,14 +123,7 @@ def _print_ranking(out: Console, connection: psycopg.Connection) -> None:
         return
     for title, order in (("Most likely", "desc"), ("Least likely", "asc")):
         rows = connection.execute(
-            "select scores.mine_id, profiles.mine_name, features.mine_state, scores.fvi_score, scores.interval_low, "
-            "scores.interval_high from mart.fvi_scores as scores "
-            "left join silver.silver_mine_profiles as profiles on profiles.mine_id = scores.mine_id "
-            "left join gold.gold_mine_features as features on features.mine_id = scores.mine_id "
-            "and features.as_of_year = scores.as_of_year "
-            "where scores.horizon_years = %s and scores.as_of_year = %s "
-            f"order by scores.fvi_score {order}, scores.mine_id limit %s".encode(),
-            [RANKED_HORIZON_YEARS, year[0], _RANKED],
+            _RANKING.format(order=sql.SQL(order)), [RANKED_HORIZON_YEARS, year[0], _RANKED]
         ).fetchall()
         table = Table(
             "mine",

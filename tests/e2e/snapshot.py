@@ -37,7 +37,8 @@ def warehouse_snapshot(connection: psycopg.Connection) -> dict[str, tuple[int, s
         columns = [
             name
             for (name,) in connection.execute(
-                "select column_name from information_schema.columns where table_schema = %s and table_name = %s order by 1",
+                "select column_name from information_schema.columns "
+                "where table_schema = %s and table_name = %s order by 1",
                 [schema, table],
             ).fetchall()
             if name not in _WALL_CLOCK

@@ -316,6 +316,13 @@ def test_the_last_user_stops_the_servers_however_the_others_ended(home: Path) ->
     assert _running(home) == (0, 0)
 
 
+def test_servers_stop_although_a_folder_above_was_closed_meanwhile(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    with running_servers(_settings(closed / "home")):
+        closed.chmod(0o700)  # as root, PostgreSQL's own user cannot pass it any more
+    assert _running(closed / "home") == (0, 0)
+
+
 def test_up_keeps_the_servers_until_down(home: Path) -> None:
     kept = up(_settings(home))
     with running_servers(_settings(home)) as servers:
