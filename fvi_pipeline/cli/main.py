@@ -5,6 +5,7 @@ Heavy packages are imported inside the commands that need them, so that `fvi sta
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -252,15 +253,32 @@ def _serve(command: list[str], address: str) -> None:
         _out.print(address)
         command[0] = str(Path(sys.executable).parent / command[0])
         process = subprocess.Popen(command)
-        # Ctrl-C reaches the child by itself; `kill` and process managers send SIGTERM to this process only
-        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        # Ctrl-C reaches the children by itself; `kill` and process managers send SIGTERM to this process only
+        signal.signal(signal.SIGTERM, lambda *_: _end(process.pid))
         while True:
             try:
                 code = process.wait()
                 break
             except KeyboardInterrupt:
                 continue
+        _end(process.pid)
     raise typer.Exit(0 if code in (0, -signal.SIGTERM, -signal.SIGINT) else code)
+
+
+def _end(pid: int) -> None:
+    """End a tool with all that it started: some tools leave their workers behind when they are told to stop."""
+    import psutil
+
+    try:
+        processes = [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]
+    except psutil.NoSuchProcess:
+        return
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    for process in alive:
+        process.kill()
 
 
 def _print_status() -> None:

@@ -6,8 +6,8 @@ one system.
 
 from __future__ import annotations
 
-import json
 import importlib.util
+import json
 import os
 import shlex
 from pathlib import Path
@@ -27,6 +27,8 @@ storage:
       env: FVI_DAGSTER_DATABASE_URL
 telemetry:
   enabled: false
+nux:
+  enabled: false  # no dialog that asks for an address
 run_monitoring:
   enabled: true
 concurrency:

@@ -38,8 +38,10 @@ panel_rows as (
     select
         history.*,
         vintages.is_first,
+        -- a year that a restatement took from the mine is not its newest any more
         vintages.is_latest
-        and history.as_of_year = max(history.as_of_year) over (partition by history.mine_id) as is_newest
+        and history.as_of_year
+        = max(history.as_of_year) filter (where vintages.is_latest) over (partition by history.mine_id) as is_newest
     from {{ ref('gold_mine_feature_history') }} as history
     inner join {{ ref('gold_vintages') }} as vintages
         on vintages.as_of_year = history.as_of_year
