@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -112,7 +113,6 @@ def run(
         with connect(servers.database_url) as connection:
             origin = resolve_source(settings, source or settings.source, _say, connection)
         watch_folder(settings, origin.folder)
-        apply_environment(tool_environment(settings, servers))
         from fvi_pipeline.run.pipeline import RunFailed, run_pipeline
         from fvi_pipeline.run.summary import print_summary
 
@@ -254,7 +254,13 @@ def _serve(command: list[str], address: str) -> None:
         command[0] = str(Path(sys.executable).parent / command[0])
         process = subprocess.Popen(command)
         # Ctrl-C reaches the children by itself; `kill` and process managers send SIGTERM to this process only
-        signal.signal(signal.SIGTERM, lambda *_: _end(process.pid))
+        told_to_stop = threading.Event()
+
+        def stop(*_: object) -> None:
+            told_to_stop.set()
+            _end(process.pid)
+
+        signal.signal(signal.SIGTERM, stop)
         while True:
             try:
                 code = process.wait()
@@ -262,7 +268,7 @@ def _serve(command: list[str], address: str) -> None:
             except KeyboardInterrupt:
                 continue
         _end(process.pid)
-    raise typer.Exit(0 if code in (0, -signal.SIGTERM, -signal.SIGINT) else code)
+    raise typer.Exit(0 if told_to_stop.is_set() or code in (0, -signal.SIGINT) else abs(code))
 
 
 def _end(pid: int) -> None:

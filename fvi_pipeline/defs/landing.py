@@ -134,7 +134,7 @@ def build_landing_sensor(job: UnresolvedAssetJobDefinition) -> dg.SensorDefiniti
         context: dg.SensorEvaluationContext, landing_folder: LandingFolder
     ) -> dg.RunRequest | dg.SkipReason:
         if not landing_folder.folder.is_dir():
-            return dg.SkipReason(f"There is no landing folder at {landing_folder.path}.")
+            return dg.SkipReason(f"There is no landing folder at {landing_folder.folder}.")
         state, still_seconds = folder_state(landing_folder.folder)
         if state == context.cursor:
             return dg.SkipReason("Nothing in the landing folder has changed.")

@@ -11,7 +11,8 @@ import dagster as dg
 import psycopg
 
 from fvi_pipeline.platform.database import connect
-from fvi_pipeline.platform.settings import Settings
+from fvi_pipeline.platform.environment import watched_folder
+from fvi_pipeline.platform.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from fvi_pipeline.model.registry import ModelRegistry
@@ -34,14 +35,14 @@ class OnlineStore(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 class LandingFolder(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Where publishers' files lie."""
+    """Where publishers' files lie; without a path, where the last `fvi run` took them from."""
 
-    path: str
+    path: str | None = None
 
     @property
     def folder(self) -> Path:
-        """The folder as a path."""
-        return Path(self.path)
+        """The folder, looked up anew each time: a running UI follows a run that took another one."""
+        return Path(self.path) if self.path else watched_folder(get_settings())
 
 
 class ModelWorkshop(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -77,7 +78,7 @@ def default_resources(settings: Settings) -> Mapping[str, Any]:
     return {
         "warehouse": Warehouse(database_url=dg.EnvVar("FVI_DATABASE_URL")),
         "online_store": OnlineStore(redis_url=dg.EnvVar("FVI_REDIS_URL")),
-        "landing_folder": LandingFolder(path=dg.EnvVar("FVI_LANDING_FOLDER")),
+        "landing_folder": LandingFolder(),
         "model_workshop": ModelWorkshop(
             mlflow_tracking_uri=dg.EnvVar("MLFLOW_TRACKING_URI"),
             optuna_storage_url=dg.EnvVar("FVI_OPTUNA_STORAGE_URL"),

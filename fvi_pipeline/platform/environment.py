@@ -47,7 +47,6 @@ def tool_environment(settings: Settings, servers: Servers) -> dict[str, str]:
         "FVI_DATABASE_URL": servers.database_url,
         "FVI_REDIS_URL": servers.redis_url,
         "FVI_HTTP_PORT": str(settings.http_port),
-        "FVI_LANDING_FOLDER": str(watched_folder(settings)),
         # libpq's own names, so that a plain `psql` works too
         "PGHOST": parts["host"],
         "PGPORT": parts["port"],

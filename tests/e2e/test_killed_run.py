@@ -21,14 +21,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
 # the sign in the output after which the run is killed, and how much later
 KILL_POINTS = [
     ("▶ Files into landing", 0.4),
-    ("▶ dbt:", 6.0),
-    ("▶ chunk embeddings", 1.5),
-    ("▶ online", 3.0),
-    ("▶ fvi weights", 0.05),
-    ("▶ challenger", 4.0),
-    ("▶ champion", 0.5),
-    ("▶ fvi scores", 0.1),
-    ("▶ bento", 1.0),
+    ("▶ dbt:", 9.0),
+    ("▶ evidence: chunk embeddings", 5.0),
+    ("▶ feature store: online features", 0.1),
+    ("▶ mart: fvi weights", 0.1),
+    ("▶ Challenger trained", 3.0),
+    ("▶ Challenger trained", 6.0),
+    ("▶ Scores and reasons", 0.2),
+    ("▶ serving: bento", 1.0),
 ]
 
 
