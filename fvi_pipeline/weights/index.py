@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import add
 
 import polars as pl
 
@@ -28,7 +30,7 @@ def compute_index(frame: pl.DataFrame, metrics: Sequence[IndexMetric], weights: 
     if without:
         raise WeightsError(f"There is no weight for {', '.join(without)}. Compute the night's weights first.")
     normalised = frame.select(*KEYS, *(_percentile(metric).alias(metric.name) for metric in metrics))
-    present = pl.sum_horizontal(
+    present = _sum(
         pl.when(pl.col(metric.name).is_not_null()).then(weights[metric.name]).otherwise(0.0) for metric in metrics
     )
     weight_of_all = sum(weights[metric.name] for metric in metrics)
@@ -36,7 +38,7 @@ def compute_index(frame: pl.DataFrame, metrics: Sequence[IndexMetric], weights: 
         _points([metric for metric in metrics if metric.pillar == pillar], weights).alias(f"{pillar}_points")
         for pillar in PILLARS
     )
-    total = pl.sum_horizontal(f"{pillar}_points" for pillar in PILLARS).clip(0.0, 100.0)
+    total = _sum(pl.col(f"{pillar}_points") for pillar in PILLARS).clip(0.0, 100.0)
     return scored.select(
         *KEYS,
         pl.when(pl.col("_weight_present") > 0).then(total).alias("index_score"),
@@ -49,8 +51,15 @@ def _points(metrics: Sequence[IndexMetric], weights: Mapping[str, float]) -> pl.
     if not metrics:
         return pl.lit(None, dtype=pl.Float64)
     known = pl.any_horizontal(pl.col(metric.name).is_not_null() for metric in metrics)
-    weighted = pl.sum_horizontal(pl.col(metric.name) * weights[metric.name] for metric in metrics)
+    weighted = _sum(pl.col(metric.name) * weights[metric.name] for metric in metrics)
     return pl.when(known).then(weighted * 100 / pl.col("_weight_present"))
+
+
+def _sum(values: Iterable[pl.Expr]) -> pl.Expr:
+    """The values added from left to right, nulls as 0: `sum_horizontal` adds in the order in which threads finish, so that
+    the last bit would differ from run to run.
+    """
+    return reduce(add, (value.fill_null(0.0) for value in values))
 
 
 def _percentile(metric: IndexMetric) -> pl.Expr:

@@ -88,6 +88,30 @@ def test_the_model_comes_near_the_oracle(demo: Demo, warehouse) -> None:
     assert model_auc > oracle_auc - 0.08, (model_auc, oracle_auc)
 
 
+def test_information_gain_ranks_what_matters_above_noise(demo: Demo, warehouse) -> None:
+    import polars as pl
+
+    from fvi_pipeline.weights.information_gain import information_gain
+
+    informative = [name for name in demo.truth.informative_metrics if name != "labor_hours"]
+    # what the simulator draws independently of everything that a mine does: company type, union, county and state
+    noise = ["is_contractor", "is_independent_operator", "is_subsidiary", "is_union", "state_number", "county_number"]
+    assert {"company_type", "union_code", "mine_county", "mine_state"} <= set(demo.truth.noise_metrics)
+    rows = warehouse.execute(
+        f"""
+        select {", ".join(f"features.{name}" for name in informative)}, is_contractor, is_independent_operator,
+               is_subsidiary, is_union, dense_rank() over (order by md5(mine_state)),
+               dense_rank() over (order by md5(mine_county)), outcomes.viable
+        from gold.gold_mine_features as features
+        join gold.gold_mine_outcomes as outcomes using (mine_id, as_of_year)
+        where outcomes.horizon_years = 3 and features.as_of_year >= 2001
+        """
+    ).fetchall()
+    frame = pl.DataFrame(rows, schema=[*informative, *noise, "viable"], orient="row", infer_schema_length=None)
+    gains = dict(information_gain(frame, [*informative, *noise]).select("metric", "information_gain").iter_rows())
+    assert min(gains[name] for name in informative) > max(gains[name] for name in noise), gains
+
+
 def test_every_score_belongs_to_the_champion(warehouse) -> None:
     versions = {
         str(row[0]) for row in warehouse.execute("select distinct model_version from mart.fvi_scores").fetchall()
