@@ -56,8 +56,9 @@ def _points(metrics: Sequence[IndexMetric], weights: Mapping[str, float]) -> pl.
 
 
 def _sum(values: Iterable[pl.Expr]) -> pl.Expr:
-    """The values added from left to right, nulls as 0: `sum_horizontal` adds in the order in which threads finish, so that
-    the last bit would differ from run to run.
+    """The values added from left to right, nulls as 0.
+
+    `sum_horizontal` adds in the order in which threads finish: the last bit would differ from run to run.
     """
     return reduce(add, (value.fill_null(0.0) for value in values))
 
