@@ -7,7 +7,7 @@ import math
 import pytest
 
 from fvi_pipeline.platform.database import connect
-from tests.commands import BIN, run_fvi, run_tool
+from tests.commands import BIN, clean_environment, run_fvi, run_tool
 from tests.conftest import Demo
 from tests.e2e.snapshot import warehouse_snapshot
 
@@ -141,6 +141,20 @@ def test_a_source_that_is_not_there_is_one_clear_sentence(demo: Demo) -> None:
     result = run_fvi(demo.environment, "run", "--source", str(demo.landing / "nowhere"))
     assert result.returncode == 1
     assert "does not exist" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_folder_of_which_nothing_can_be_loaded_fails_and_says_why(tmp_path) -> None:
+    folder = tmp_path / "landing"
+    (folder / "eia_coal").mkdir(parents=True)
+    (folder / "gem").mkdir()
+    (folder / "eia_coal" / "coalpublic2018.csv").write_text("")
+    (folder / "gem" / "Global-Coal-Mine-Tracker-April-2024.xlsx").write_bytes(b"PK\x03\x04 cut off")
+    result = run_fvi(clean_environment(tmp_path / "home"), "run", "--source", str(folder))
+    assert result.returncode == 1
+    assert "Nothing could be loaded" in result.stderr
+    assert "coalpublic2018.csv" in result.stderr
+    assert "Tracker-April-2024.xlsx" in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -16,6 +16,7 @@ from fvi_pipeline.feeds.catalogue import FEEDS
 from fvi_pipeline.feeds.errors import FeedError
 from fvi_pipeline.feeds.ingest import ingest_folder, is_simulated
 from fvi_pipeline.feeds.report import IngestReport
+from tests.publishers_totals import YEARLY_TOTALS
 from tests.unit.feeds.files import (
     ENERGY_CSV,
     ROWS_2013,
@@ -26,20 +27,6 @@ from tests.unit.feeds.files import (
 )
 
 RECEIVED = datetime(2026, 9, 1, 12, tzinfo=UTC)
-# million short tons, as the publisher states them
-YEARLY_TOTALS = {
-    1984: 890.644,
-    1990: 1029.076,
-    2001: 1127.689,
-    2008: 1171.809,
-    2010: 1084.368,
-    2014: 1000.049,
-    2015: 896.941,
-    2016: 728.364,
-    2017: 774.609,
-    2018: 756.167,
-    2019: 706.309,
-}
 
 
 @pytest.fixture

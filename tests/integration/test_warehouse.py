@@ -21,22 +21,9 @@ from fvi_pipeline.platform.servers import Servers
 from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings
 from fvi_pipeline.simulator import SimulatedTruth
 from tests.commands import BIN, clean_environment, run_tool
+from tests.publishers_totals import YEARLY_TOTALS
 
 RESTATED_AT = datetime(2026, 3, 1, tzinfo=UTC)
-# million short tons, as the publisher states them
-YEARLY_TOTALS = {
-    1984: 890.644,
-    1990: 1029.076,
-    2001: 1127.689,
-    2008: 1171.809,
-    2010: 1084.368,
-    2014: 1000.049,
-    2015: 896.941,
-    2016: 728.364,
-    2017: 774.609,
-    2018: 756.167,
-    2019: 706.309,
-}
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,19 @@ def test_every_asset_says_what_it_is_and_whose(definitions: dg.Definitions) -> N
         assert spec.owners, spec.key
 
 
+def test_every_dbt_test_is_a_check(graph, definitions: dg.Definitions) -> None:
+    import json
+
+    from fvi_pipeline.platform.dbt_manifest import ensure_manifest
+    from fvi_pipeline.platform.settings import get_settings
+
+    settings = get_settings()
+    nodes = json.loads(ensure_manifest(settings.dbt_project_dir, settings.home).read_text())["nodes"].values()
+    tests = {node["name"] for node in nodes if node["resource_type"] == "test"}
+    assert len(tests) > 50
+    assert tests <= {key.name for key in graph.asset_check_keys}
+
+
 def test_schedules_and_sensor_drive_what_they_say(definitions: dg.Definitions) -> None:
     schedules = {schedule.name: schedule.cron_schedule for schedule in definitions.schedules or []}
     assert schedules == {"nightly_weights_schedule": "0 2 * * *", "weekly_training_schedule": "0 3 * * 0"}

@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'bronze_eia_coal_mines'}}}) }}
 -- The ledger says how many rows of each file were loaded; bronze has that many.
 select
     files.file_id,

@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'gold_mine_index_metrics'}}}) }}
 -- Every mine of the warehouse has exactly one row that says what is known now.
 select
     profiles.mine_id,

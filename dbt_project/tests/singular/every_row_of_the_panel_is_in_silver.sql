@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'silver_mine_metrics_history'}}}) }}
 -- Each row of each EIA file is in exactly one operation, with its production: nothing is lost or counted twice.
 with
 

@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'gold_mine_feature_history'}}}) }}
 -- The leak test, by another way than the models take: production of the year and of the year before, read from the history
 -- as of the row's moment, are the features; and no row is older than the facts that it tells.
 with
