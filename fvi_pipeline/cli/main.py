@@ -237,6 +237,8 @@ def dev() -> None:
 def serve() -> None:
     """Serve the newest Bento on loopback (POST /predict, /retrieve, …), until Ctrl-C."""
     settings = get_settings()
+    if not (settings.home / "bentoml" / "bentos" / "fvi" / "latest").is_file():
+        raise PlatformError(f"There is no Bento in {settings.home} yet. Run `make demo` first.")
     command = ["bentoml", "serve", "fvi:latest", "--host", "127.0.0.1", "--port", str(settings.http_port)]
     _serve(command, f"HTTP: http://127.0.0.1:{settings.http_port}  (documents at /docs)")
 

@@ -5,6 +5,7 @@ Stages are Dagster's; this module chooses which of them have to run, shows progr
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -155,6 +156,8 @@ def _execute(
     def on_event(entry: EventLogEntry) -> None:
         event = entry.dagster_event
         if event is None:
+            if int(entry.level) >= logging.WARNING:
+                say(f"! {entry.user_message}")
             return
         stage = str(event.step_key)
         if event.event_type == DagsterEventType.STEP_START:

@@ -84,6 +84,7 @@ def _print_champion(out: Console, connection: psycopg.Connection) -> None:
         "order by promoted_at desc limit 1"
     ).fetchone()
     if row is None:
+        out.print("[bold]No champion[/bold], so no mine has a score; the index needs no model. A line with ! says why.")
         return
     version, metrics, reason = row
     tested = connection.execute(
@@ -153,7 +154,7 @@ def _print_stages(out: Console, connection: psycopg.Connection, report: RunRepor
 
 def _print_next(out: Console, connection: psycopg.Connection) -> None:
     row = connection.execute("select min(mine_id) from mart.fvi_scores").fetchone()
-    mine_id = row[0] if row else "msha:0000000"
+    mine_id = (row and row[0]) or "msha:3607230"
     out.print("\n[bold]What to try next[/bold]")
     lines = [
         ("UI", "make dev        # then http://127.0.0.1:3001"),
