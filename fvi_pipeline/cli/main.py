@@ -88,7 +88,8 @@ def env() -> None:
     settings = get_settings()
     running = servers.up(settings)
     print(shell_exports(tool_environment(settings, running), Path(sys.executable).parent))
-    _err.print("[dim]Servers are up and stay so until `fvi down`.[/dim]")
+    if any(server.pid for server in servers.status(settings)):
+        _err.print("[dim]The embedded servers are up and stay so until `fvi down`.[/dim]")
 
 
 @app.command()

@@ -48,6 +48,14 @@ def test_a_second_run_is_quick_and_changes_nothing(demo: Demo, warehouse) -> Non
     assert warehouse_snapshot(warehouse) == before
 
 
+def test_the_night_run_a_second_time_changes_nothing(demo: Demo, warehouse) -> None:
+    before = warehouse_snapshot(warehouse)
+    job = ("job", "execute", "-m", "fvi_pipeline.definitions", "-j", "nightly_weights")
+    result = run_tool(demo.environment, str(BIN / "dagster"), *job)
+    assert result.returncode == 0, result.stderr
+    assert warehouse_snapshot(warehouse) == before
+
+
 def test_scores_never_rise_with_the_horizon_and_lie_in_their_interval(warehouse) -> None:
     rising, outside, count = warehouse.execute(
         """
