@@ -11,7 +11,7 @@ from psycopg import sql
 
 from fvi_pipeline.defs import publishers
 from fvi_pipeline.defs.resources import LandingFolder, Warehouse
-from fvi_pipeline.feeds.ingest import ingest_folder, is_simulated
+from fvi_pipeline.feeds.ingest import ingest_folder, is_simulated, unseen_files
 
 _PUBLISHER_OF_TABLE = {
     "eia_coal_mines": publishers.EIA,
@@ -127,11 +127,12 @@ def build_landing_sensor(job: UnresolvedAssetJobDefinition) -> dg.SensorDefiniti
         name="landing_folder_sensor",
         job=job,
         minimum_interval_seconds=30,
-        default_status=dg.DefaultSensorStatus.STOPPED,
-        description="Starts the main job when the landing folder has changed and has been still for five seconds.",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Starts the main job when the landing folder holds a file that the ledger does not have, once "
+        "nothing has changed for five seconds.",
     )
     def landing_folder_sensor(
-        context: dg.SensorEvaluationContext, landing_folder: LandingFolder
+        context: dg.SensorEvaluationContext, landing_folder: LandingFolder, warehouse: Warehouse
     ) -> dg.RunRequest | dg.SkipReason:
         if not landing_folder.folder.is_dir():
             return dg.SkipReason(f"There is no landing folder at {landing_folder.folder}.")
@@ -140,7 +141,12 @@ def build_landing_sensor(job: UnresolvedAssetJobDefinition) -> dg.SensorDefiniti
             return dg.SkipReason("Nothing in the landing folder has changed.")
         if still_seconds < _SETTLED_SECONDS:
             return dg.SkipReason("A file is still being written.")
+        with warehouse.connect() as connection:
+            unseen = unseen_files(connection, landing_folder.folder)
         context.update_cursor(state)
+        if not unseen:
+            return dg.SkipReason("Every file of the landing folder is in the ledger.")
+        context.log.info(f"{len(unseen)} new file(s), the first: {unseen[0]}")
         return dg.RunRequest(run_key=state)
 
     return landing_folder_sensor

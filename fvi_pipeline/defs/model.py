@@ -75,9 +75,7 @@ def training_set(
     without = frame.filter(pl.col(_SIZE).is_null()).height
     if without:
         raise dg.Failure(f"Feast gives no features as of their time for {without} of {frame.height} rows.")
-    first_year, last_year = frame.select(pl.col("outcome_year").min(), pl.col("outcome_year").max().alias("last")).row(
-        0
-    )
+    years = frame.select(first=pl.col("outcome_year").min(), last=pl.col("outcome_year").max()).row(0)
     path = model_workshop.training_folder / _TRAINING_FILE
     temporary = path.with_suffix(".writing")
     frame.write_parquet(temporary)
@@ -87,7 +85,7 @@ def training_set(
             "dagster/row_count": frame.height,
             "mines": frame["mine_id"].n_unique(),
             "features": len(names),
-            "outcome_years": f"{first_year}-{last_year}",
+            "outcome_years": f"{years[0]}-{years[1]}",
             "path": dg.MetadataValue.path(str(path)),
         }
     )
@@ -279,6 +277,7 @@ WEEKLY_SCHEDULE = dg.ScheduleDefinition(
     job=WEEKLY_JOB,
     cron_schedule="0 3 * * 0",
     execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Sundays at 03:00 UTC.",
 )
 ASSETS = [training_set, training, fvi_scores]

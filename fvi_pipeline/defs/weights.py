@@ -95,6 +95,7 @@ NIGHTLY_SCHEDULE = dg.ScheduleDefinition(
     job=NIGHTLY_JOB,
     cron_schedule="0 2 * * *",
     execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Every night at 02:00 UTC.",
 )
 ASSETS = [fvi_weights, fvi_index]

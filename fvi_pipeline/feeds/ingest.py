@@ -43,6 +43,25 @@ def is_simulated(folder: Path) -> bool:
     return (folder / SIMULATED_MARKER).is_file()
 
 
+def unseen_files(connection: psycopg.Connection, folder: Path) -> list[str]:
+    """Names (relative to the folder, `documents/` included) of files whose content the ledger does not have."""
+    known = set(connection.execute("select name, sha256 from landing.files").fetchall())
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    return [name for name in names if name != SIMULATED_MARKER and (name, _sha256(folder / name)) not in known]
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None  # the ingest records it with its reason
+
+
 def ingest_folder(
     connection: psycopg.Connection,
     folder: Path,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import psycopg
 
-from fvi_pipeline.feeds.ingest import SIMULATED_MARKER
 from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings
 
 _CODE_FOLDERS = ("fvi_pipeline", "dbt_project/models", "dbt_project/macros", "feature_repo", "bentos")
@@ -35,25 +34,6 @@ def input_digests(connection: psycopg.Connection, code: str) -> dict[str, str]:
         "where status = 'loaded' group by feed"
     ).fetchall()
     return {str(feed): hashlib.sha256(f"{code}:{files}".encode()).hexdigest() for feed, files in rows}
-
-
-def unseen_files(connection: psycopg.Connection, folder: Path) -> list[str]:
-    """Names (relative to the folder) of files whose content the ledger does not have under that name."""
-    known = set(connection.execute("select name, sha256 from landing.files").fetchall())
-    names = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-    return [name for name in names if name != SIMULATED_MARKER and (name, _sha256(folder / name)) not in known]
-
-
-def _sha256(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None  # the ingest records it with its reason
 
 
 def changed_feeds(connection: psycopg.Connection, digests: dict[str, str]) -> list[str]:

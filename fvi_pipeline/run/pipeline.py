@@ -18,14 +18,15 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunsFil
 from dagster._core.events.log import EventLogEntry
 
 from fvi_pipeline.definitions import build_defs
-from fvi_pipeline.defs.evidence import FEEDS_OF_DOCUMENTS
+from fvi_pipeline.defs.evidence import CHUNKS, FEEDS_OF_DOCUMENTS
 from fvi_pipeline.defs.model import REASONS, SCORES
 from fvi_pipeline.defs.serving import BENTO
+from fvi_pipeline.feeds.ingest import unseen_files
 from fvi_pipeline.platform.database import connect
 from fvi_pipeline.platform.errors import PlatformError
 from fvi_pipeline.platform.servers import Servers, status
 from fvi_pipeline.platform.settings import Settings
-from fvi_pipeline.run.inputs import changed_feeds, code_digest, input_digests, record_refreshed, unseen_files
+from fvi_pipeline.run.inputs import changed_feeds, code_digest, input_digests, record_refreshed
 from fvi_pipeline.run.meter import Meter, StageRun
 from fvi_pipeline.run.source import Source
 
@@ -123,7 +124,7 @@ def rescore(settings: Settings, servers: Servers, say: Say) -> None:
 def _downstream_of(feeds: list[str]) -> dg.AssetSelection:
     everything = dg.AssetSelection.all() - dg.AssetSelection.groups("landing", "publishers")
     if set(feeds) <= FEEDS_OF_DOCUMENTS:
-        chunks = dg.AssetSelection.keys(dg.AssetKey(["landing", "document_chunks"]))
+        chunks = dg.AssetSelection.assets(CHUNKS)
         return chunks.downstream() - dg.AssetSelection.groups("landing")
     return everything
 
