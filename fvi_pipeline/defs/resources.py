@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fvi_pipeline.model.registry import ModelRegistry
 
 
+# Dagster leaves the type of its resources' value open: strict typing asks for one that does not exist
 class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The PostgreSQL that holds every layer."""
 

@@ -27,21 +27,6 @@ class Kind(StrEnum):
     MSHA_ID = "msha_id"
     """Mine ID of the U.S. Mine Safety and Health Administration; stored with all seven digits."""
 
-    @property
-    def polars_type(self) -> pl.DataType:
-        """The column's type once it is read."""
-        return _POLARS_TYPES[self]
-
-
-_POLARS_TYPES: Mapping[Kind, pl.DataType] = {
-    Kind.TEXT: pl.String(),
-    Kind.INTEGER: pl.Int64(),
-    Kind.NUMBER: pl.Float64(),
-    Kind.DATE: pl.Date(),
-    Kind.MONTH: pl.Date(),
-    Kind.MSHA_ID: pl.String(),
-}
-
 
 class Form(StrEnum):
     """The form of a file's content, told from the content and not from the name's ending."""

@@ -61,10 +61,6 @@ class Evaluation:
             flat |= {f"test_{k}_{suffix}": v for k, v in asdict(measures).items() if v is not None and k != HORIZON}
         return {name: float(value) for name, value in flat.items()}
 
-    def as_frame(self) -> pl.DataFrame:
-        """One row per tested horizon."""
-        return pl.DataFrame([asdict(measures) for measures in self.by_horizon])
-
 
 def evaluate(
     split: Split,
