@@ -144,7 +144,7 @@ def _typed(column: Column, feed: Feed) -> pl.Expr:
     if column.kind is Kind.DATE:
         return pl.coalesce(text.str.to_date(form, strict=False) for form in _DATE_FORMATS).alias(column.name)
     number = _plain_number(text, loose=feed.loose_numbers)
-    if column.kind is Kind.INTEGER:
+    if column.kind in (Kind.INTEGER, Kind.YEAR):
         return number.str.extract(_WHOLE).cast(pl.Int64, strict=False).alias(column.name)
     return number.cast(pl.Float64, strict=False).alias(column.name)
 
@@ -193,6 +193,7 @@ def _bad_values(column: Column, text: pl.DataFrame, values: pl.DataFrame) -> pl.
 _EXPECTED = {
     Kind.TEXT: "text",
     Kind.INTEGER: "a whole number",
+    Kind.YEAR: "a year",
     Kind.NUMBER: "a number",
     Kind.DATE: "a date",
     Kind.MONTH: "a month such as 1960M01",
@@ -202,7 +203,7 @@ _LARGEST_INTEGER = 2**31 - 1
 
 
 def _range(column: Column) -> tuple[float | None, float | None]:
-    if column.kind is Kind.INTEGER and column.maximum is None:
+    if column.kind in (Kind.INTEGER, Kind.YEAR) and column.maximum is None:
         return column.minimum, _LARGEST_INTEGER
     if column.kind is Kind.NUMBER and column.maximum is None:
         return column.minimum, 1e300  # an overflow to infinity is no measurement

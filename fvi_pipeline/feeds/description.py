@@ -20,6 +20,7 @@ class Kind(StrEnum):
 
     TEXT = "text"
     INTEGER = "integer"
+    YEAR = "year"
     NUMBER = "number"
     DATE = "date"
     MONTH = "month"
@@ -34,6 +35,10 @@ class Form(StrEnum):
     CSV = "CSV"
     WORKBOOK = "Excel workbook"
     GEOJSON = "GeoJSON"
+    SPREADSHEETML = "SpreadsheetML"
+    """XML of Excel 2003, often named .xls."""
+    JSON = "JSON"
+    """Records of a JSON API, as `Feed.records` finds them."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,9 @@ class Column:
     `headers` are the names it has had, normalised by `normalised_header`; the first one present counts. A
     row whose `required` value is missing or unreadable goes to quarantine; another column's value is
     dropped and recorded. `minimum` and `maximum` are inclusive and in the column's unit. `printed_unit` is
-    what must stand below the header.
+    what must stand below the header. `pattern` is a regular expression that the whole text must match, `allowed` the
+    only texts that are possible (lower case). `unit` and `description` are for people: they become the contract's and
+    the documentation's words.
     """
 
     name: str
@@ -53,6 +60,10 @@ class Column:
     minimum: float | None = None
     maximum: float | None = None
     printed_unit: str | None = None
+    pattern: str | None = None
+    allowed: frozenset[str] | None = None
+    unit: str | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,6 +114,46 @@ class DownloadAddress:
     """The year that the file describes, where there is a file for each."""
 
 
+class OtherColumns(StrEnum):
+    """What becomes of a file's columns that the feed does not describe."""
+
+    KEPT = "kept"
+    """Their values go to `other_values` of the row, and the ledger names them: the publisher has added something."""
+    LEFT_OUT = "left out"
+    """The publisher has many more columns than the feed takes."""
+
+
+@dataclass(frozen=True)
+class FactPeriod:
+    """For a feed whose every file carries its whole past: which columns say the period that a row describes, and the
+    SQL expression (over `r`, the landing row) for when that period was public, if this is the first file to carry it.
+    """
+
+    columns: tuple[str, ...]
+    public_at_sql: str
+
+
+@dataclass(frozen=True)
+class JsonRecords:
+    """Where the records of a JSON answer stand.
+
+    `path` leads from the answer's top to a list of objects: keys, or a number for a place in a list. With `levels`,
+    it leads to nested objects instead: each level's keys become a column of that name, the innermost value the column
+    `value`.
+    """
+
+    path: tuple[str | int, ...]
+    levels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """After how many days without a new file (by ingested_at) a feed is late: a warning, then an error."""
+
+    warn_days: int
+    error_days: int
+
+
 @dataclass(frozen=True)
 class Feed:
     """One dataset of one publisher: where its files lie, what they look like, and where they go.
@@ -110,7 +161,10 @@ class Feed:
     `single_year_column` names the column that must hold the same year in every row of a file. `part_column`
     names the landing column that takes the part's name. `null_tokens` (lower case) mean nothing in any
     column, `unstated_tokens` in columns that are not text. `loose_numbers` also reads spaced thousands and
-    decimal commas.
+    decimal commas. `keys` are the columns that identify a fact within a file; `publication_lag` says in words when the
+    publisher makes a period public. A row with at least `shifted_row_signs` values of the wrong kind is taken to have
+    slipped by some columns and goes to quarantine whole. `summary` is a sentence for people. `records` belongs to
+    Form.JSON.
     """
 
     name: str
@@ -129,6 +183,14 @@ class Feed:
     unstated_tokens: frozenset[str] = frozenset()
     loose_numbers: bool = False
     single_year_column: str | None = None
+    keys: tuple[str, ...] = ()
+    publication_lag: str = ""
+    summary: str = ""
+    other_columns: OtherColumns = OtherColumns.KEPT
+    shifted_row_signs: int | None = None
+    fact_period: FactPeriod | None = None
+    freshness: Freshness | None = None
+    records: JsonRecords | None = None
     downloads: tuple[DownloadAddress, ...] = ()
     manual_download: str | None = None
 
