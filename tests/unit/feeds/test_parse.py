@@ -81,7 +81,7 @@ def test_a_file_without_byte_order_mark_with_titles_and_blank_lines() -> None:
         ("2013,103381,Tacoa", "The row has 3 fields; the header has 16."),
         (ROWS_2013[1] + ",extra", "The row has 17 fields; the header has 16."),
         ('2013,1,"Tacoa,' + "-," * 13 + "5", "quotation marks do not match"),
-        (row_of(HEADER_2013, Year="twenty"), "as_of_year is not a whole number: twenty"),
+        (row_of(HEADER_2013, Year="twenty"), "as_of_year is not a year: twenty"),
         (row_of(HEADER_2013, Year="1066"), "as_of_year is below 1,900: 1066"),
         (row_of(HEADER_2013, Year="2012"), "as_of_year is 2012, but the file is of 2013"),
         (row_of(HEADER_2013, Year="-"), "as_of_year is missing"),
