@@ -8,7 +8,7 @@ SOURCE ?= auto
 LOCK := requirements.lock
 READY := $(VENV)/.ready
 
-.PHONY: help demo dev serve test test-slow lint format bench lock clean-state setup
+.PHONY: help demo dev serve test test-slow lint format bench generate lock clean-state setup
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,10 +37,12 @@ test: setup ## unit and integration tests against real embedded servers
 test-slow: setup ## the long and chaotic tests too
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
-lint: setup ## ruff, formatting, strict types, compose.yaml against its specification
+lint: setup ## ruff, formatting, strict types, SQL, generated files, compose.yaml against its specification
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python -m fvi_pipeline.feeds.generate --check
+	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 
 format: setup ## rewrite the code in the house format
@@ -49,6 +51,9 @@ format: setup ## rewrite the code in the house format
 
 bench: setup ## time and memory per stage beside the plain script: SOURCE=DIR
 	@$(BIN)/python benchmarks/pipeline_overhead.py --source "$(SOURCE)"
+
+generate: setup ## write what follows from the feeds' descriptions: landing tables, bronze models, docs/feeds.md
+	@$(BIN)/python -m fvi_pipeline.feeds.generate
 
 lock: ## write requirements.lock anew from pyproject.toml in a virtual environment of its own
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock

@@ -7,8 +7,24 @@ from typing import Any
 
 import dagster as dg
 
-from fvi_pipeline.defs import evidence, features, landing, model, publishers, serving, warehouse, weights
+from fvi_pipeline.defs import (
+    alerts,
+    documentation,
+    evidence,
+    features,
+    freshness,
+    landing,
+    model,
+    publishers,
+    quality,
+    serving,
+    warehouse,
+    weights,
+)
+from fvi_pipeline.defs.automation import AUTOMATION_SENSOR, with_conditions
+from fvi_pipeline.defs.punctuality import with_deadlines
 from fvi_pipeline.defs.resources import default_resources
+from fvi_pipeline.defs.years import without_years
 from fvi_pipeline.platform.dbt_manifest import ensure_manifest
 from fvi_pipeline.platform.settings import Settings, get_settings
 
@@ -21,29 +37,47 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Se
     No server is contacted; the dbt manifest is parsed once per state of the dbt project.
     """
     settings = settings or get_settings()
-    main_job = dg.define_asset_job(
+    resources = {**default_resources(settings), **(resource_overrides or {})}
+    assets = [
+        *publishers.publisher_specs(),
+        landing.landing,
+        *evidence.ASSETS,
+        warehouse.build_dbt_assets(ensure_manifest(settings.dbt_project_dir, settings.home)),
+        *documentation.ASSETS,
+        *quality.ASSETS,
+        *features.ASSETS,
+        *weights.ASSETS,
+        *model.ASSETS,
+        *serving.ASSETS,
+    ]
+    assets = with_conditions(with_deadlines(assets))
+    checks = [*quality.CHECKS, *features.CHECKS, *weights.CHECKS, *model.CHECKS]
+    main_job = _main_job(assets, checks, resources)
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=[*checks, *freshness.CHECKS],
+        jobs=[main_job, weights.NIGHTLY_JOB, model.WEEKLY_JOB, freshness.FRESHNESS_JOB],
+        schedules=[weights.NIGHTLY_SCHEDULE, model.WEEKLY_SCHEDULE, freshness.FRESHNESS_SCHEDULE],
+        sensors=[landing.build_landing_sensor(main_job), AUTOMATION_SENSOR, *alerts.SENSORS],
+        executor=dg.in_process_executor,
+        resources=resources,
+    )
+
+
+def _main_job(
+    assets: list[dg.AssetsDefinition | dg.AssetSpec],
+    checks: list[dg.AssetChecksDefinition],
+    resources: Mapping[str, Any],
+) -> dg.JobDefinition:
+    """Everything in one run, whatever the years. Checks that follow the clock and not the files are left out."""
+    job = dg.define_asset_job(
         MAIN_JOB,
         selection=dg.AssetSelection.all(),
         executor_def=dg.in_process_executor,
         description="From publishers' files to a served score: everything, in order.",
     )
-    return dg.Definitions(
-        assets=[
-            *publishers.publisher_specs(),
-            landing.landing,
-            *evidence.ASSETS,
-            warehouse.build_dbt_assets(ensure_manifest(settings.dbt_project_dir, settings.home)),
-            *features.ASSETS,
-            *weights.ASSETS,
-            *model.ASSETS,
-            *serving.ASSETS,
-        ],
-        asset_checks=[*features.CHECKS, *weights.CHECKS, *model.CHECKS],
-        jobs=[main_job, weights.NIGHTLY_JOB, model.WEEKLY_JOB],
-        schedules=[weights.NIGHTLY_SCHEDULE, model.WEEKLY_SCHEDULE],
-        sensors=[landing.build_landing_sensor(main_job)],
-        resources={**default_resources(settings), **(resource_overrides or {})},
-    )
+    whole = dg.Definitions(assets=without_years(assets), asset_checks=checks, jobs=[job], resources=resources)
+    return whole.resolve_job_def(MAIN_JOB)
 
 
 @dg.definitions

@@ -1,45 +1,45 @@
 {#
-    Rows of a landing table with their file's ledger entry and the time of knowing of each fact.
+    Rows of a landing table with their file's ledger entry and the time of knowing of each fact. What a feed's rows are
+    is generated from its description: see `landed_feeds`.
 
     A file is known from its known_at. A feed that carries its whole past in every file (prices by month, countries by
     year) was published period by period: the first file that carries a period proves it public soon after the period's
     end, later files with the same period restate it.
 #}
-{% macro landed_feed(feed) -%}
-{%- set part = {'gem_coal_mines': 'r.sheet'}.get(feed, "''::text") -%}
-{%- set period = {
-    'world_bank_prices': {
-        'columns': 'r.month',
-        'public_at': "(r.month + interval '1 month' + interval '7 days') at time zone 'UTC'",
-    },
-    'owid_energy': {
-        'columns': 'r.country, r.as_of_year',
-        'public_at': "make_timestamptz(r.as_of_year + 1, 10, 1, 0, 0, 0, 'UTC')",
-    },
-    'owid_co2': {
-        'columns': 'r.country, r.as_of_year',
-        'public_at': "make_timestamptz(r.as_of_year + 1, 10, 1, 0, 0, 0, 'UTC')",
-    },
-}.get(feed) -%}
+{% macro landed_feed(name) -%}
+{%- set feed = landed_feeds()[name] -%}
+{%- set period = feed.period -%}
 select
-    r.*,
-    {{ part }} as part,
+    {%- for column in feed.columns %}
+    r.{{ column }},
+    {%- endfor %}
+    {{ 'r.' ~ feed.part if feed.part else "''::text" }} as part,
     f.publisher,
     f.feed,
     f.name as file_name,
     f.sha256,
     f.ingested_at,
     f.simulated,
+    f.restates_file_id,
     {% if period -%}
+    case when {{ first_with_its_period(period) }} then least({{ period.public_at }}, f.known_at) else f.known_at end
+        as known_at,
     case
-        when r.file_id = first_value(r.file_id)
-            over (partition by {{ period.columns }} order by f.known_at, r.file_id)
-            then least({{ period.public_at }}, f.known_at)
-        else f.known_at
-    end as known_at
+        when {{ first_with_its_period(period) }} and {{ period.public_at }} < f.known_at
+            then 'first file with its period: known when that period was public'
+        else f.known_at_rule
+    end as known_at_rule
     {%- else -%}
-    f.known_at
+    f.known_at,
+    f.known_at_rule
     {%- endif %}
-from {{ source('landing', feed) }} as r
+from {{ source('landing', feed.table) }} as r
 inner join {{ source('landing', 'files') }} as f on f.file_id = r.file_id
+{%- endmacro %}
+
+{% macro first_with_its_period(period) -%}
+r.file_id = first_value(r.file_id) over (
+        partition by {% for column in period.columns %}r.{{ column }}{{ ', ' if not loop.last }}{% endfor %}
+        order by f.known_at, r.file_id
+    )
 {%- endmacro %}

@@ -20,6 +20,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from fvi_pipeline.cli.trace import trace
 from fvi_pipeline.platform.errors import PlatformError
 from fvi_pipeline.platform.settings import PROJECT_ROOT, get_settings
 
@@ -176,6 +177,9 @@ def search(
         _out.print(f"[bold]{passage.score:.3f}[/bold] [dim]{passage.source} · {passage.chunk_id}[/dim]")
         _out.print(passage.text, markup=False)
         _out.print()
+
+
+app.command()(trace)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from fvi_pipeline.defs.resources import Warehouse
+from fvi_pipeline.defs.retries import retried
 from fvi_pipeline.features.catalogue import Catalogue, load_catalogue
 from fvi_pipeline.features.views import FEATURE_VIEW, INDEX_VIEW
 from fvi_pipeline.platform.settings import get_settings
@@ -70,7 +71,8 @@ def feature_registry(context: dg.AssetExecutionContext, warehouse: Warehouse) ->
 )
 def online_features(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
     """Write the newest row of every mine, restatements included."""
-    materialize_view(FEATURE_VIEW)
+    with retried(context):
+        materialize_view(FEATURE_VIEW)
     with warehouse.connect() as connection:
         rows = connection.execute("select count(distinct mine_id) from gold.gold_mine_feature_history").fetchone()
     return dg.MaterializeResult(metadata={"dagster/row_count": rows[0] if rows else 0})
@@ -86,7 +88,8 @@ def online_features(context: dg.AssetExecutionContext, warehouse: Warehouse) -> 
 )
 def online_index(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
     """Write the index of every mine."""
-    materialize_view(INDEX_VIEW)
+    with retried(context):
+        materialize_view(INDEX_VIEW)
     with warehouse.connect() as connection:
         rows = connection.execute("select count(*) from mart.fvi_index").fetchone()
     return dg.MaterializeResult(metadata={"dagster/row_count": rows[0] if rows else 0})

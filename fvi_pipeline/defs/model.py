@@ -12,6 +12,7 @@ import polars as pl
 from psycopg import sql
 
 from fvi_pipeline.defs.features import FEATURE_HISTORY, REGISTRY, catalogue, feature_store
+from fvi_pipeline.defs.quality import QUALITY
 from fvi_pipeline.defs.resources import ModelWorkshop, Warehouse
 from fvi_pipeline.features.views import TRAINING_SERVICE
 
@@ -34,7 +35,7 @@ _TRAINING_FILE = "training_set.parquet"
 @dg.asset(
     key=TRAINING_SET,
     output_required=False,  # files without a panel of mines have nothing to train on; what follows is skipped
-    deps=[REGISTRY, FEATURE_HISTORY, _OUTCOMES],
+    deps=[REGISTRY, FEATURE_HISTORY, _OUTCOMES, QUALITY],  # a failed check of the quality stops here
     group_name="model",
     kinds={"feast", "parquet"},
     owners=["team:model"],
@@ -268,7 +269,7 @@ def _reigning(registry: "ModelRegistry", challenger: "Challenger") -> "Champion 
 
 WEEKLY_JOB = dg.define_asset_job(
     "weekly_training",
-    selection=dg.AssetSelection.assets(TRAINING_SET).downstream(),
+    selection=dg.AssetSelection.assets(QUALITY, TRAINING_SET).downstream(),
     executor_def=dg.in_process_executor,
     description="A new challenger against the champion, and what follows from it.",
 )

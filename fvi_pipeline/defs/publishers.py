@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import re
+
 import dagster as dg
 
-EIA = dg.AssetKey(["publishers", "eia"])
-GLOBAL_ENERGY_MONITOR = dg.AssetKey(["publishers", "global_energy_monitor"])
-WORLD_BANK = dg.AssetKey(["publishers", "world_bank"])
-OUR_WORLD_IN_DATA = dg.AssetKey(["publishers", "our_world_in_data"])
+from fvi_pipeline.feeds.catalogue import FEEDS
+
 DOCUMENTS = dg.AssetKey(["publishers", "documents"])
 
-_DESCRIPTIONS = {
-    EIA: "U.S. Energy Information Administration: every U.S. coal mine, every year (public domain).",
-    GLOBAL_ENERGY_MONITOR: "Global Energy Monitor: coal mines of the world, their owners and notes (CC BY 4.0).",
-    WORLD_BANK: "World Bank Pink Sheet: monthly commodity prices (CC BY 4.0).",
-    OUR_WORLD_IN_DATA: "Our World in Data: energy and CO2 by country and year (CC BY 4.0).",
-    DOCUMENTS: "Documents that a user puts in the landing folder's `documents/`.",
-}
+
+def publisher_key(publisher: str) -> dg.AssetKey:
+    """Key of a publisher's asset, from the name that its feeds' descriptions give."""
+    return dg.AssetKey(["publishers", re.sub(r"[^a-z0-9]+", "_", publisher.lower().replace(".", "")).strip("_")])
 
 
 def publisher_specs() -> list[dg.AssetSpec]:
-    """One external asset per publisher."""
+    """One external asset per publisher of the catalogue, and one for a user's own documents."""
+    feeds_of: dict[str, list[str]] = {}
+    for feed in FEEDS.values():
+        feeds_of.setdefault(feed.publisher, []).append(f"{feed.title} ({feed.licence})")
+    descriptions = {publisher_key(name): f"{name}: {'; '.join(feeds)}." for name, feeds in feeds_of.items()}
+    descriptions[DOCUMENTS] = "Documents that a user puts in the landing folder's `documents/`."
     return [
         dg.AssetSpec(key, group_name="publishers", description=text, owners=["team:data"], kinds={"file"})
-        for key, text in _DESCRIPTIONS.items()
+        for key, text in descriptions.items()
     ]

@@ -72,6 +72,24 @@ class ModelWorkshop(dg.ConfigurableResource):  # type: ignore[type-arg]
         return folder
 
 
+class Webhook(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where people want to be told of a failed run; nobody is without an address."""
+
+    url: str | None = None
+
+
+class QualityFloor(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The least score of a metric's data quality, of 100, with which a night goes on to training."""
+
+    floor: float
+
+
+class Pages(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where pages for people are written."""
+
+    folder: str
+
+
 def default_resources(settings: Settings) -> Mapping[str, Any]:
     """Resources of a real run; addresses come from the tools' environment when an asset starts, not at import."""
     from dagster_dbt import DbtCliResource
@@ -80,6 +98,9 @@ def default_resources(settings: Settings) -> Mapping[str, Any]:
         "warehouse": Warehouse(database_url=dg.EnvVar("FVI_DATABASE_URL")),
         "online_store": OnlineStore(redis_url=dg.EnvVar("FVI_REDIS_URL")),
         "landing_folder": LandingFolder(),
+        "quality_floor": QualityFloor(floor=settings.quality_floor),
+        "webhook": Webhook(url=settings.webhook_url.get_secret_value() if settings.webhook_url else None),
+        "pages": Pages(folder=str(settings.home / "pages")),
         "model_workshop": ModelWorkshop(
             mlflow_tracking_uri=dg.EnvVar("MLFLOW_TRACKING_URI"),
             optuna_storage_url=dg.EnvVar("FVI_OPTUNA_STORAGE_URL"),

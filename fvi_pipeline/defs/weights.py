@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from fvi_pipeline.defs.features import ONLINE_INDEX, catalogue
+from fvi_pipeline.defs.quality import QUALITY
 from fvi_pipeline.defs.resources import OnlineStore, Warehouse
+from fvi_pipeline.defs.retries import retried
 from fvi_pipeline.weights import store
 from fvi_pipeline.weights.dynamic_weights import dynamic_weights
 from fvi_pipeline.weights.index import compute_index
@@ -32,7 +34,7 @@ def fvi_weights(
 
     metrics = catalogue().index_metrics()
     now = datetime.now(UTC)
-    with warehouse.connect() as connection:
+    with retried(context), warehouse.connect() as connection:
         history = store.metric_history(connection, metrics, now)
         gains = information_gain(history, [metric.name for metric in metrics])
         weights = dynamic_weights(
@@ -68,7 +70,7 @@ def fvi_weights(
 def fvi_index(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
     """Compute the index of every mine with the weights in force."""
     metrics = catalogue().index_metrics()
-    with warehouse.connect() as connection:
+    with retried(context), warehouse.connect() as connection:
         index = compute_index(store.current_metrics(connection, metrics), metrics, store.newest_weights(connection))
         rows = store.write_index(connection, index, datetime.now(UTC))
     return dg.MaterializeResult(metadata={"dagster/row_count": rows, "mines_with_index": index["index_score"].count()})
@@ -86,9 +88,10 @@ def weights_add_up_to_one(warehouse: Warehouse) -> dg.AssetCheckResult:
 
 NIGHTLY_JOB = dg.define_asset_job(
     "nightly_weights",
-    selection=dg.AssetSelection.assets(WEIGHTS, INDEX, ONLINE_INDEX),
+    selection=dg.AssetSelection.assets(QUALITY, WEIGHTS, INDEX, ONLINE_INDEX),
     executor_def=dg.in_process_executor,
-    description="Weights, the index, and the index in Redis.",
+    description="The night's marks of quality with their report, the weights, the index, and the index in Redis. "
+    "dbt has nothing to do: its tables follow the files, and the marks are a view.",
 )
 NIGHTLY_SCHEDULE = dg.ScheduleDefinition(
     name="nightly_weights_schedule",

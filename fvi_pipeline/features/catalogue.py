@@ -58,7 +58,9 @@ class FeatureColumn:
 
 @dataclass(frozen=True)
 class IndexMetric:
-    """One metric of the index: its pillar, whether more of it is better, and its base weight in (0, 1]."""
+    """One metric of the index: its pillar, whether more of it is better, its base weight in (0, 1], and the landing
+    columns that it is made of, as `feed.column`.
+    """
 
     name: str
     pillar: Pillar
@@ -66,6 +68,7 @@ class IndexMetric:
     base_weight: float
     description: str
     unit: str
+    landing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,7 @@ def _metric(entry: Mapping[str, Any], faults: list[str]) -> IndexMetric | None:
         base_weight=float(weight),
         description=_text(entry["description"]),
         unit=_text(meta["unit"]),
+        landing=tuple(map(str, meta.get("landing") or ())),
     )
 
 

@@ -1,4 +1,5 @@
-"""Text into typed columns, by vectorised polars expressions. Reading files into text is the readers' work.
+"""Text into typed columns, by vectorised polars expressions. Reading files into text is the readers' work; what only
+shows across the rows of a file belongs to `file_rules`.
 
 A value that cannot be read, or that is impossible, is dropped and recorded; in a required column it takes
 the row to quarantine. Nothing is corrected by guessing.
@@ -7,19 +8,22 @@ the row to quarantine. Nothing is corrected by guessing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import polars as pl
 
-from fvi_pipeline.feeds.description import Column, Feed, Kind, normalised_header
+from fvi_pipeline.feeds.description import Column, Feed, Kind, OtherColumns, normalised_header
 from fvi_pipeline.feeds.errors import UnreadableFileError
-from fvi_pipeline.feeds.tables import QuarantinedRow, TextTable, shortened
+from fvi_pipeline.feeds.numbers import AMBIGUOUS_COMMA, plain_number
+from fvi_pipeline.feeds.plausibility import BadValues, slipped_rows
+from fvi_pipeline.feeds.tables import QuarantinedRow, TextTable, position_of, shortened
 
-_ROW = "row_number"
-_INDEX = "__index"
-_PLAIN = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
-_THOUSANDS = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$"
-_SPACED_THOUSANDS = r"^[+-]?[0-9]{1,3}([ \u{a0}\u{202f}][0-9]{3})+([.,][0-9]+)?$"
-_DECIMAL_COMMA = r"^[+-]?[0-9]+,[0-9]+$"
+INDEX = "__index"
+"""Position of a row in its text table."""
+ROW_NUMBER = "row_number"
+OTHER_VALUES = "other_values"
+"""The landing column for values of columns that the feed does not describe, as a JSON object."""
+_RAW = "raw:"
 _WHOLE = r"^([+-]?[0-9]+)(\.0*)?$"
 _DATE_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%b %d, %Y")
 
@@ -36,32 +40,31 @@ class RejectedValue:
 
 
 @dataclass(frozen=True)
-class TypedPart:
-    """One part of a file, typed: `frame` has row_number and the part's landing columns."""
+class TypedTable:
+    """A text table, typed: `values` has `INDEX`, row_number, the part's landing columns and `OTHER_VALUES` for the rows
+    that are good each by itself. `rejected_values` are theirs.
+    """
 
-    part: str
-    frame: pl.DataFrame
+    values: pl.DataFrame
     quarantined: list[QuarantinedRow]
     rejected_values: list[RejectedValue]
 
 
-def typed(table: TextTable, feed: Feed) -> TypedPart:
+def typed(table: TextTable, feed: Feed) -> TypedTable:
     """Type a text table as its feed describes it.
 
     Raises:
         UnreadableFileError: a column stands in another unit than described.
     """
-    columns = table.part.columns
     _check_units(table)
     text = _text_frame(table, feed)
-    values = text.select(_INDEX, _ROW, *(_typed(column, feed) for column in columns))
+    values = text.select(
+        INDEX, ROW_NUMBER, *(_typed(column, feed.loose_numbers) for column in table.part.columns), OTHER_VALUES
+    )
     quarantine_reasons: dict[int, str] = {}
     rejected: list[tuple[int, RejectedValue]] = []
-    nulled: dict[str, pl.Series] = {}
-    for column in columns:
-        bad = _bad_values(column, text, values)
-        if bad.height == 0:
-            continue
+    bad_values = _bad_values(table.part.columns, text, values)
+    for column, bad in bad_values:
         for index, row_number, raw, reason in bad.iter_rows():
             if column.required:
                 quarantine_reasons.setdefault(index, reason)
@@ -69,28 +72,46 @@ def typed(table: TextTable, feed: Feed) -> TypedPart:
                 value = RejectedValue(table.part.name, row_number, column.name, reason, shortened(raw))
                 rejected.append((index, value))
         if not column.required:
-            nulled[column.name] = bad[_INDEX]
-    values = values.with_columns(
-        pl.when(pl.col(_INDEX).is_in(indexes.implode())).then(None).otherwise(pl.col(name)).alias(name)
-        for name, indexes in nulled.items()
-    )
-    _mark_other_years(values, feed, quarantine_reasons)
-    _mark_copies(values, quarantine_reasons)
-    bad_rows = pl.Series(list(quarantine_reasons), dtype=pl.UInt32)
-    frame = values.filter(~pl.col(_INDEX).is_in(bad_rows.implode())).drop(_INDEX)
-    quarantined = [
-        QuarantinedRow(table.part.name, table.row_numbers[index], reason, shortened(table.raw(index)))
-        for index, reason in sorted(quarantine_reasons.items())
-    ]
+            is_bad = pl.col(INDEX).is_in(bad[INDEX].implode())
+            values = values.with_columns(pl.when(is_bad).then(None).otherwise(pl.col(column.name)).alias(column.name))
+    found = [BadValues(column, bad[INDEX], bad[_RAW + column.name]) for column, bad in bad_values]
+    for index, reason in slipped_rows(table, feed, found):
+        quarantine_reasons.setdefault(index, reason)
+    if quarantine_reasons:
+        bad_rows = pl.Series(list(quarantine_reasons), dtype=pl.UInt32)
+        values = values.filter(~pl.col(INDEX).is_in(bad_rows.implode()))
+    quarantined = [quarantined_row(table, index, reason) for index, reason in sorted(quarantine_reasons.items())]
     kept = [value for index, value in rejected if index not in quarantine_reasons]
-    return TypedPart(table.part.name, frame, [*table.quarantined, *quarantined], kept)
+    return TypedTable(values, quarantined, kept)
+
+
+def quarantined_row(table: TextTable, index: int, reason: str) -> QuarantinedRow:
+    """The row at this position of a text table, with why it cannot be loaded."""
+    return QuarantinedRow(table.part.name, int(table.row_numbers[index]), reason, shortened(table.raw(index)))
+
+
+def undescribed_columns(table: TextTable, feed: Feed) -> dict[int, str]:
+    """Positions and titles of the columns to be kept although the feed does not describe them.
+
+    A column without a title is kept too, as "column 5": it may hold values.
+    """
+    if feed.other_columns is OtherColumns.LEFT_OUT:
+        return {}
+    described = {position_of(table.header, column) for column in table.part.columns}
+    found: dict[int, str] = {}
+    for at, title in enumerate(table.titles):
+        if at in described:
+            continue
+        name = " ".join(title.split()) or f"column {at + 1}"
+        found[at] = name if name not in found.values() else f"{name} (column {at + 1})"
+    return found
 
 
 def _check_units(table: TextTable) -> None:
     if table.units is None:
         return
     for column in table.part.columns:
-        position = _position(table.header, column)
+        position = position_of(table.header, column)
         if column.printed_unit is None or position is None:
             continue
         printed = table.units[position]
@@ -101,36 +122,47 @@ def _check_units(table: TextTable) -> None:
             )
 
 
-def _position(header: tuple[str, ...], column: Column) -> int | None:
-    return next((header.index(name) for name in column.headers if name in header), None)
-
-
 def _text_frame(table: TextTable, feed: Feed) -> pl.DataFrame:
     """The described columns as text: surrounding spaces gone, the publisher's signs for nothing as null."""
-    # one pass over the rows instead of one per column
-    by_position = list(zip(*table.rows, strict=True)) if table.rows else []
-    height = len(table.rows)
-    series = [
-        pl.int_range(height, dtype=pl.UInt32, eager=True).alias(_INDEX),
-        pl.Series(_ROW, table.row_numbers, dtype=pl.Int64),
-    ]
+    texts = []
     for column in table.part.columns:
-        position = _position(table.header, column)
-        if position is None or not by_position:
-            series.append(pl.Series(column.name, [None] * height, dtype=pl.String))
-        else:
-            series.append(pl.Series(column.name, by_position[position], dtype=pl.String))
-    return pl.DataFrame(series).with_columns(_stated(column, feed) for column in table.part.columns)
+        at = position_of(table.header, column)
+        tokens = feed.null_tokens if column.kind is Kind.TEXT else feed.null_tokens | feed.unstated_tokens
+        text = pl.lit(None, dtype=pl.String) if at is None else _stated(at, tokens)
+        texts.append(text.alias(column.name))
+    return table.cells.select(
+        pl.int_range(pl.len(), dtype=pl.UInt32).alias(INDEX),
+        table.row_numbers.alias(ROW_NUMBER),
+        *texts,
+        _other_values(table, feed).alias(OTHER_VALUES),
+    )
 
 
-def _stated(column: Column, feed: Feed) -> pl.Expr:
-    tokens = feed.null_tokens if column.kind is Kind.TEXT else feed.null_tokens | feed.unstated_tokens
-    text = pl.col(column.name).str.strip_chars()
-    says_nothing = text.str.to_lowercase().is_in(pl.Series(sorted(tokens), dtype=pl.String).implode())
-    return pl.when(says_nothing).then(None).otherwise(text).alias(column.name)
+@cache
+def _stated(at: int, tokens: frozenset[str]) -> pl.Expr:
+    """The text at a position, or null where it is one of the signs for nothing."""
+    stripped = pl.col(str(at)).str.strip_chars()
+    # changing the case of every text costs, and most publishers' signs for nothing have none
+    compared = stripped if all(token == token.upper() for token in tokens) else stripped.str.to_lowercase()
+    says_nothing = compared.is_in(pl.Series(sorted(tokens), dtype=pl.String).implode())
+    return pl.when(~says_nothing).then(stripped)
 
 
-def _typed(column: Column, feed: Feed) -> pl.Expr:
+def _other_values(table: TextTable, feed: Feed) -> pl.Expr:
+    """A JSON object of what the row says in undescribed columns; null where it says nothing there."""
+    members = []
+    for at, title in undescribed_columns(table, feed).items():
+        text = _stated(at, feed.null_tokens)
+        member = pl.struct(text.alias(title)).struct.json_encode().str.head(-1).str.slice(1)
+        members.append(pl.when(text.is_not_null()).then(member))
+    if not members:
+        return pl.lit(None, dtype=pl.String)
+    content = pl.concat_str(members, separator=",", ignore_nulls=True)
+    return pl.when(content != "").then(pl.format("{{{}}}", content))
+
+
+@cache  # expressions are values, and a batch of a small file costs less than making them
+def _typed(column: Column, loose: bool) -> pl.Expr:
     text = pl.col(column.name)
     if column.kind is Kind.TEXT:
         return text
@@ -143,51 +175,66 @@ def _typed(column: Column, feed: Feed) -> pl.Expr:
         return month.str.replace("M", "-").str.to_date("%Y-%m", strict=False).alias(column.name)
     if column.kind is Kind.DATE:
         return pl.coalesce(text.str.to_date(form, strict=False) for form in _DATE_FORMATS).alias(column.name)
-    number = _plain_number(text, loose=feed.loose_numbers)
+    number = plain_number(text, column, loose=loose)
     if column.kind in (Kind.INTEGER, Kind.YEAR):
         return number.str.extract(_WHOLE).cast(pl.Int64, strict=False).alias(column.name)
     return number.cast(pl.Float64, strict=False).alias(column.name)
 
 
-def _plain_number(text: pl.Expr, *, loose: bool) -> pl.Expr:
-    """The number as a program writes it, or null where the text is no number."""
-    ways = [
-        pl.when(text.str.contains(_PLAIN)).then(text),
-        pl.when(text.str.contains(_THOUSANDS)).then(text.str.replace_all(",", "", literal=True)),
-    ]
-    if loose:
-        spaced = text.str.replace_all(r"[ \u{a0}\u{202f}]", "").str.replace(",", ".", literal=True)
-        ways.append(pl.when(text.str.contains(_SPACED_THOUSANDS)).then(spaced))
-        # after the thousands: 1,234 is one thousand, 1,5 one and a half
-        decimal = text.str.replace(",", ".", literal=True)
-        ways.append(pl.when(text.str.contains(_DECIMAL_COMMA)).then(decimal))
-    return pl.coalesce(ways)
-
-
-def _bad_values(column: Column, text: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
-    """Index, row number, raw text and reason of the values of one column that cannot be taken in."""
-    frame = text.select(_INDEX, _ROW, pl.col(column.name).alias("raw")).with_columns(values[column.name].alias("value"))
-    raw, value = pl.col("raw"), pl.col("value")
-    shown = raw.str.slice(0, 100)
-    reasons = [
-        pl.when(raw.is_not_null() & value.is_null()).then(
-            pl.format(f"{column.name} is not {_EXPECTED[column.kind]}: {{}}", shown)
+def _bad_values(
+    columns: tuple[Column, ...], text: pl.DataFrame, values: pl.DataFrame
+) -> list[tuple[Column, pl.DataFrame]]:
+    """Each column with values that cannot be taken in: their INDEX, row number, raw text and reason."""
+    both = values.hstack(text.select(pl.col(column.name).alias(_RAW + column.name) for column in columns))
+    # the reasons are words and cost; first it is asked whether a column needs any
+    suspect = both.select(_is_bad(column).any().alias(column.name) for column in columns if _problems(column))
+    needed = {name for name, found in zip(suspect.columns, suspect.row(0), strict=True) if found}
+    return [
+        (
+            column,
+            both.filter(_is_bad(column)).select(
+                INDEX,
+                ROW_NUMBER,
+                pl.col(_RAW + column.name).fill_null(""),
+                pl.coalesce(pl.when(is_bad).then(reason) for is_bad, reason in _problems(column)).alias("reason"),
+            ),
         )
+        for column in columns
+        if column.name in needed
     ]
+
+
+@cache
+def _is_bad(column: Column) -> pl.Expr:
+    return pl.any_horizontal(is_bad for is_bad, _ in _problems(column))
+
+
+@cache
+def _problems(column: Column) -> list[tuple[pl.Expr, pl.Expr]]:
+    """What can be wrong with a column's value, and the words for it, the first that applies counting."""
+    raw, value, name = pl.col(_RAW + column.name), pl.col(column.name), column.name
+    shown = raw.str.slice(0, 100)
+    problems = []
     if column.required:
-        reasons.append(pl.when(raw.is_null()).then(pl.lit(f"{column.name} is missing")))
+        problems.append((raw.is_null(), pl.lit(f"{name} is missing")))
+    if column.kind is not Kind.TEXT:
+        words = pl.format(f"{name} is not {_EXPECTED[column.kind]}: {{}}", shown)
+        if column.kind is Kind.NUMBER:
+            either = pl.format(f"{name} may mean thousands or decimals by its comma: {{}}", shown)
+            words = pl.when(raw.str.contains(AMBIGUOUS_COMMA)).then(either).otherwise(words)
+        problems.append((raw.is_not_null() & value.is_null(), words))
+    if column.pattern is not None:
+        fits = raw.str.contains(f"^(?:{column.pattern})$")
+        problems.append((~fits, pl.format(f"{name} has another form than expected: {{}}", shown)))
+    if column.allowed is not None:
+        known = raw.str.to_lowercase().is_in(pl.Series(sorted(column.allowed), dtype=pl.String).implode())
+        problems.append((~known, pl.format(f"{name} is none of the known values: {{}}", shown)))
     low, high = _range(column)
     if low is not None:
-        below = pl.format(f"{column.name} is below {low:,.0f}: {{}}", shown)
-        reasons.append(pl.when(value.cast(pl.Float64) < low).then(below))
+        problems.append((value < low, pl.format(f"{name} is below {low:,.0f}: {{}}", shown)))
     if high is not None:
-        above = pl.format(f"{column.name} is above {high:,.0f}: {{}}", shown)
-        reasons.append(pl.when(value.cast(pl.Float64) > high).then(above))
-    return (
-        frame.with_columns(pl.coalesce(reasons).alias("reason"))
-        .filter(pl.col("reason").is_not_null())
-        .select(_INDEX, _ROW, raw.fill_null(""), "reason")
-    )
+        problems.append((value > high, pl.format(f"{name} is above {high:,.0f}: {{}}", shown)))
+    return problems
 
 
 _EXPECTED = {
@@ -199,36 +246,12 @@ _EXPECTED = {
     Kind.MONTH: "a month such as 1960M01",
     Kind.MSHA_ID: "an MSHA ID of up to seven digits",
 }
-_LARGEST_INTEGER = 2**31 - 1
+_LARGEST_YEAR = 2**31 - 1
 
 
 def _range(column: Column) -> tuple[float | None, float | None]:
-    if column.kind in (Kind.INTEGER, Kind.YEAR) and column.maximum is None:
-        return column.minimum, _LARGEST_INTEGER
+    if column.kind is Kind.YEAR and column.maximum is None:
+        return column.minimum, _LARGEST_YEAR
     if column.kind is Kind.NUMBER and column.maximum is None:
         return column.minimum, 1e300  # an overflow to infinity is no measurement
     return column.minimum, column.maximum
-
-
-def _mark_other_years(values: pl.DataFrame, feed: Feed, reasons: dict[int, str]) -> None:
-    """A file of one year holds that year only; rows of another one would count twice."""
-    name = feed.single_year_column
-    if name is None:
-        return
-    good = values.filter(~pl.col(_INDEX).is_in(pl.Series(list(reasons), dtype=pl.UInt32).implode()))
-    if good.height == 0:
-        return
-    year = good.group_by(name).len().sort("len", name, descending=[True, False])[name][0]
-    for index, other in good.filter(pl.col(name) != year).select(_INDEX, name).iter_rows():
-        reasons[index] = f"{name} is {other}, but the file is of {year}"
-
-
-def _mark_copies(values: pl.DataFrame, reasons: dict[int, str]) -> None:
-    """An exact copy of an earlier row in every described column is the same fact stated twice."""
-    good = values.filter(~pl.col(_INDEX).is_in(pl.Series(list(reasons), dtype=pl.UInt32).implode()))
-    content = [name for name in values.columns if name not in (_INDEX, _ROW)]
-    copies = good.select(_INDEX, _ROW, pl.col(_ROW).first().over(content).alias("first")).filter(
-        pl.col(_ROW) != pl.col("first")
-    )
-    for index, _, first in copies.iter_rows():
-        reasons[index] = f"The row is an exact copy of row {first}"

@@ -5,7 +5,7 @@ or parsed here.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +13,9 @@ from fnmatch import fnmatch
 from pathlib import PurePosixPath
 
 import polars as pl
+
+from fvi_pipeline.feeds.api.description import JsonApi
+from fvi_pipeline.feeds.json_records import JsonRecords
 
 
 class Kind(StrEnum):
@@ -70,12 +73,18 @@ class Column:
 class Part:
     """A table within a file (a sheet, or the whole file), found by the headers that it must have.
 
-    `marks` are normalised headers; the first row that holds all of them is the header row.
+    `marks` are normalised headers; the first row that holds all of them, each under any name of its column, is the
+    header row.
     """
 
     name: str
     marks: frozenset[str]
     columns: tuple[Column, ...]
+
+    def missing_marks(self, header: Collection[str]) -> list[str]:
+        """The marks that a row of normalised headers lacks."""
+        names = {mark: column.headers for column in self.columns for mark in column.headers if mark in self.marks}
+        return sorted(mark for mark in self.marks if not {mark, *names.get(mark, ())} & set(header))
 
 
 @dataclass(frozen=True)
@@ -90,8 +99,8 @@ class Release:
 
 @dataclass(frozen=True)
 class ReleaseContext:
-    """What a release rule may look at: the file's name, text beside the tables, and the loaded rows of
-    each part.
+    """What a release rule may look at: the file's name, text beside the tables, and of each part's rows the least
+    and the greatest value of each column (a file may be too large to show more).
     """
 
     name: str
@@ -126,24 +135,12 @@ class OtherColumns(StrEnum):
 @dataclass(frozen=True)
 class FactPeriod:
     """For a feed whose every file carries its whole past: which columns say the period that a row describes, and the
-    SQL expression (over `r`, the landing row) for when that period was public, if this is the first file to carry it.
+    SQL expression (over `r`, the landing row, and `f`, its file's entry in the ledger) for when that period was public,
+    if this is the first file to carry it; null for when the file is known.
     """
 
     columns: tuple[str, ...]
     public_at_sql: str
-
-
-@dataclass(frozen=True)
-class JsonRecords:
-    """Where the records of a JSON answer stand.
-
-    `path` leads from the answer's top to a list of objects: keys, or a number for a place in a list. With `levels`,
-    it leads to nested objects instead: each level's keys become a column of that name, the innermost value the column
-    `value`.
-    """
-
-    path: tuple[str | int, ...]
-    levels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,9 +159,10 @@ class Feed:
     names the landing column that takes the part's name. `null_tokens` (lower case) mean nothing in any
     column, `unstated_tokens` in columns that are not text. `loose_numbers` also reads spaced thousands and
     decimal commas. `keys` are the columns that identify a fact within a file; `publication_lag` says in words when the
-    publisher makes a period public. A row with at least `shifted_row_signs` values of the wrong kind is taken to have
-    slipped by some columns and goes to quarantine whole. `summary` is a sentence for people. `records` belongs to
-    Form.JSON.
+    publisher makes a period public. A row with at least `shifted_row_signs` values of the wrong kind is taken to
+    have slipped by some columns and goes to quarantine whole, as does one with both empty and filled cells in
+    columns that are `filled_together`, be it with a sign for nothing (see `plausibility`). `summary` is a sentence
+    for people. `records` belongs to Form.JSON, `api` says where such answers come from.
     """
 
     name: str
@@ -188,9 +186,11 @@ class Feed:
     summary: str = ""
     other_columns: OtherColumns = OtherColumns.KEPT
     shifted_row_signs: int | None = None
+    filled_together: tuple[tuple[str, ...], ...] = ()
     fact_period: FactPeriod | None = None
     freshness: Freshness | None = None
     records: JsonRecords | None = None
+    api: JsonApi | None = None
     downloads: tuple[DownloadAddress, ...] = ()
     manual_download: str | None = None
 

@@ -1,15 +1,13 @@
-"""Publishers' files from their addresses into a landing folder. Reading them belongs to `ingest`.
+"""Publishers' files and the answers of their APIs into a landing folder. Reading them belongs to `ingest`, how an API
+is asked to `api`.
 
 A file is replaced whole or not at all, and one that the publisher did not change is not fetched again.
 """
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
@@ -17,8 +15,11 @@ from pathlib import Path
 import httpx
 import stamina
 
+from fvi_pipeline.feeds.api.client import ApiClient
+from fvi_pipeline.feeds.api.fetch import fetch_api
 from fvi_pipeline.feeds.catalogue import FEEDS
 from fvi_pipeline.feeds.description import DownloadAddress, Feed
+from fvi_pipeline.feeds.downloaded import DownloadedFile, DownloadReport, replace_file
 from fvi_pipeline.feeds.errors import PublishersUnreachable
 
 __all__ = [
@@ -35,29 +36,6 @@ _ATTEMPTS = 3
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 ClientFactory = Callable[[], httpx.Client]
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class DownloadedFile:
-    """What became of one file: status `downloaded`, `unchanged`, `absent` (not published) or `failed`."""
-
-    feed: str
-    name: str
-    status: str
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class DownloadReport:
-    """Every file that was asked for, and what a person has to fetch by hand."""
-
-    files: tuple[DownloadedFile, ...]
-    manual: tuple[str, ...]
-
-    @property
-    def files_by_status(self) -> dict[str, int]:
-        """Number of files by status."""
-        return dict(Counter(file.status for file in self.files))
 
 
 class _TransientError(Exception):
@@ -80,14 +58,16 @@ def download_publishers(
     *,
     feeds: Iterable[Feed] | None = None,
     this_year: int | None = None,
+    keys: Mapping[str, str] | None = None,
 ) -> DownloadReport:
     """Fetch what the publishers serve into the landing folder, newest state, atomically file by file.
 
-    `progress` gets a sentence per downloaded or failed file and per thing to fetch by hand. Years that cannot
-    have been published yet are not asked for (`this_year` defaults to the calendar's).
+    `progress` gets a sentence per downloaded, failed or skipped file and per thing to fetch by hand. Years that cannot
+    have been published yet are not asked for (`this_year` defaults to the calendar's). `keys` are those of the APIs,
+    by the name of their variable; an API whose key is not there is skipped.
 
     Raises:
-        PublishersUnreachable: no publisher answers, or none of them has given a file now or before.
+        PublishersUnreachable: no publisher answers, or none of those that serve files has given one now or before.
     """
     say = progress or (lambda _: None)
     chosen = list(FEEDS.values() if feeds is None else feeds)
@@ -98,24 +78,46 @@ def download_publishers(
         for address in feed.downloads
         if address.year is None or address.year <= last_year
     ]
-    origins = sorted({_origin(url) for _, address in wanted for url in address.urls})
+    apis = [feed for feed in chosen if feed.api is not None]
+    addresses = [url for _, address in wanted for url in address.urls]
+    origins = sorted({_origin(url) for url in (*addresses, *(feed.api.address for feed in apis if feed.api))})
     files: list[DownloadedFile] = []
     with client_factory() as client:
         reachable = _reachable(client, origins)
         if not reachable:
             hosts = ", ".join(httpx.URL(origin).host for origin in origins)
             raise PublishersUnreachable(f"none of {hosts} answers; check the network or the proxy settings")
-        for feed, address in wanted:
-            files.append(_download(client, folder, feed, address, reachable))
-            if files[-1].status in ("downloaded", "failed"):
-                say(f"{files[-1].status}: {files[-1].name} {files[-1].reason or ''}".rstrip())
+        for file in _all_files(client, ApiClient(client, keys or {}), folder, wanted, apis, reachable, last_year):
+            files.append(file)
+            if file.status in ("downloaded", "failed", "skipped"):
+                say(f"{file.status}: {file.name} {file.reason or ''}".rstrip())
     manual = tuple(feed.manual_download for feed in chosen if feed.manual_download)
-    if not any(file.status in ("downloaded", "unchanged") for file in files):
+    # what APIs say about countries is not enough to go on with
+    needed = {feed.name for feed, _ in wanted} or {feed.name for feed in apis}
+    if not any(file.status in ("downloaded", "unchanged") for file in files if file.feed in needed):
         reason = next((file.reason for file in files if file.reason), "no file was asked for")
         raise PublishersUnreachable(f"no publisher gave a file; the first answer: {reason}")
     for sentence in manual:
         say(sentence)
     return DownloadReport(tuple(files), manual)
+
+
+def _all_files(
+    client: httpx.Client,
+    api_client: ApiClient,
+    folder: Path,
+    wanted: Iterable[tuple[Feed, DownloadAddress]],
+    apis: Iterable[Feed],
+    reachable: frozenset[str],
+    last_year: int,
+) -> Iterator[DownloadedFile]:
+    for feed, address in wanted:
+        yield _download(client, folder, feed, address, reachable)
+    for feed in apis:
+        if feed.api is not None and api_client.has_key(feed.api) and _origin(feed.api.address) not in reachable:
+            yield DownloadedFile(feed.name, f"{feed.folder}/", "failed", "the publisher does not answer")
+        else:
+            yield from fetch_api(api_client, folder, feed, last_year)
 
 
 def _origin(url: str) -> str:
@@ -178,7 +180,7 @@ def _fetch(client: httpx.Client, url: str, target: Path) -> tuple[str, str]:
         if response.headers.get("content-type", "").lower().startswith("text/html"):
             # a moved file is often answered by a page that says so, with status 200
             return "absent", f"{url}: a web page and not a file"
-        _replace(target, response.iter_bytes(), _last_modified(response))
+        replace_file(target, response.iter_bytes(), _last_modified(response))
     return "downloaded", ""
 
 
@@ -187,20 +189,3 @@ def _last_modified(response: httpx.Response) -> float | None:
         return parsedate_to_datetime(response.headers["last-modified"]).timestamp()
     except (KeyError, ValueError, TypeError):
         return None
-
-
-def _replace(target: Path, chunks: Iterable[bytes], modified_at: float | None) -> None:
-    """Write the file beside its place under a hidden name, then put it there in one step."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.parent / f".{target.name}.{os.getpid()}.part"
-    try:
-        with part.open("wb") as file:
-            for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        if modified_at is not None:
-            os.utime(part, (modified_at, modified_at))
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)

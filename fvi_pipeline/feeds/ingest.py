@@ -6,12 +6,14 @@ neither.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from io import BufferedReader
 from pathlib import Path
 
 import psycopg
@@ -20,16 +22,20 @@ from psycopg.pq import TransactionStatus
 
 from fvi_pipeline.feeds.catalogue import FEEDS
 from fvi_pipeline.feeds.description import Feed
-from fvi_pipeline.feeds.errors import FeedError, UnreadableFileError
-from fvi_pipeline.feeds.parse import ParsedFile, parse
+from fvi_pipeline.feeds.errors import FeedError
+from fvi_pipeline.feeds.load import load_file
+from fvi_pipeline.feeds.parse import parser_digest
 from fvi_pipeline.feeds.report import FileResult, IngestReport
 from fvi_pipeline.feeds.writer import (
+    Receipt,
     SeenFile,
+    commit_without_waiting,
+    forget_refusal,
     known_file,
     loaded_copy,
     lock_ledger,
-    period_is_loaded,
-    write_entry,
+    was_loaded,
+    write_refusal,
 )
 
 SIMULATED_MARKER = "SIMULATED.json"
@@ -43,15 +49,24 @@ def is_simulated(folder: Path) -> bool:
     return (folder / SIMULATED_MARKER).is_file()
 
 
-def unseen_files(connection: psycopg.Connection, folder: Path) -> list[str]:
-    """Names (relative to the folder, `documents/` included) of files whose content the ledger does not have."""
-    known = set(connection.execute("select name, sha256 from landing.files").fetchall())
+def unseen_files(connection: psycopg.Connection, folder: Path, *, leave: Collection[str] = ()) -> list[str]:
+    """Names (relative to the folder, `documents/` included) of files whose content the ledger does not have, or which
+    another parser than today's could not load. Those that `leave` names are passed over.
+    """
+    known = set(
+        connection.execute(
+            "select name, sha256 from landing.known_contents "
+            "where status = 'loaded' or parser_digest is null or parser_digest = %s",
+            [parser_digest()],
+        ).fetchall()
+    )
     names = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
-    return [name for name in names if name != SIMULATED_MARKER and (name, _sha256(folder / name)) not in known]
+    passed_over = {SIMULATED_MARKER, *leave}
+    return [name for name in names if name not in passed_over and (name, _sha256(folder / name)) not in known]
 
 
 def _sha256(path: Path) -> str | None:
@@ -67,6 +82,7 @@ def ingest_folder(
     folder: Path,
     *,
     feeds: Sequence[str] | None = None,
+    leave: Collection[str] = (),
     simulated: bool = False,
     progress: Progress | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -75,8 +91,9 @@ def ingest_folder(
 
     Files are taken in the order of their names, so that a run that was killed and run again gives the same
     file_ids. A file that cannot be read is recorded with its reason and the others go on. `feeds` limits
-    the work to these feeds; without it, files that belong to none are recorded as ignored. Hidden files and
-    `documents/` (which has a reader of its own) are not looked at. `progress` is called once per file,
+    the work to these feeds; without it, files that belong to none are recorded as ignored. `leave` names files to
+    pass over this time, because they are still being written. Hidden files and `documents/` (which has a reader of
+    its own) are not looked at. `progress` is called once per file,
     after its commit.
 
     Raises:
@@ -94,10 +111,10 @@ def ingest_folder(
     results: list[FileResult] = []
     for name in _file_names(folder):
         feed = next((feed for feed in wanted if feed.takes(name)), None)
-        if feed is None and feeds is not None:
+        if name in leave or (feed is None and feeds is not None):
             continue
         started = time.perf_counter()
-        result = _ingest_file(connection, folder, name, feed, simulated, now)
+        result = ingest_file(connection, folder, name, feed, Receipt(now(), simulated, parser_digest()))
         results.append(replace(result, seconds=time.perf_counter() - started))
         if progress is not None:
             progress(results[-1])
@@ -128,120 +145,68 @@ def _file_names(folder: Path) -> Iterator[str]:
     return iter(sorted(names))
 
 
-def _ingest_file(
-    connection: psycopg.Connection,
-    folder: Path,
-    name: str,
-    feed: Feed | None,
-    simulated: bool,
-    now: Callable[[], datetime],
+def ingest_file(
+    connection: psycopg.Connection, folder: Path, name: str, feed: Feed | None, receipt: Receipt
 ) -> FileResult:
-    file, content, problem = _read_bytes(folder, name)
-    try:
-        with connection.transaction():
-            return _enter(connection, file, content, problem, feed, simulated, now())
-    except (psycopg.DataError, CheckViolation, NotNullViolation) as error:
-        # whatever the types let through and the database does not: this file is out, the others go on
-        first_line = str(error).strip().splitlines()[0]
-        with connection.transaction():
-            lock_ledger(connection)
-            return write_entry(
-                connection,
-                file,
-                feed,
-                status="rejected",
-                reason=f"The database refused a value: {first_line}.",
-                ingested_at=now(),
-                simulated=simulated,
-            )
-
-
-def _read_bytes(folder: Path, name: str) -> tuple[SeenFile, bytes, str | None]:
-    path = folder / name
-    # a file system's name need not be Unicode, but the ledger's is
-    name = os.fsencode(name).decode("utf-8", errors="replace")
-    try:
-        if path.exists() and not path.is_file():
-            return SeenFile(name, None, None), b"", "This is not a regular file or a readable folder."
-        content = path.read_bytes()
-    except OSError as error:
-        reason = f"The file cannot be read ({error.strerror or error}). Check its place and permissions."
-        return SeenFile(name, None, None), b"", reason
-    return SeenFile(name, hashlib.sha256(content).hexdigest(), len(content)), content, None
+    """Take in one file of the folder, unless the ledger has it; in a transaction (or savepoint) of its own."""
+    with contextlib.ExitStack() as opened:
+        # a file system's name need not be Unicode, but the ledger's is
+        shown = os.fsencode(name).decode("utf-8", errors="replace")
+        content: BufferedReader | None = None
+        problem = None
+        file = SeenFile(shown, None, None)
+        path = folder / name
+        try:
+            if path.exists() and not path.is_file():
+                problem = "This is not a regular file or a readable folder."
+            else:
+                content = opened.enter_context(path.open("rb"))
+                modified_ns = os.fstat(content.fileno()).st_mtime_ns
+                sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+                file = SeenFile(shown, sha256, content.tell(), modified_ns)
+        except OSError as error:
+            problem = f"The file cannot be read ({error.strerror or error}). Check its place and permissions."
+        try:
+            with connection.transaction():
+                return _enter(connection, file, content, problem, feed, receipt)
+        except (psycopg.DataError, CheckViolation, NotNullViolation) as error:
+            # whatever the types let through and the database does not: this file is out, the others go on
+            first_line = str(error).strip().splitlines()[0]
+            with connection.transaction():
+                lock_ledger(connection)
+                forget_refusal(connection, file)
+                reason = f"The database refused a value: {first_line}."
+                return write_refusal(connection, file, feed, receipt, "rejected", reason)
 
 
 def _enter(
     connection: psycopg.Connection,
     file: SeenFile,
-    content: bytes,
+    content: BufferedReader | None,
     problem: str | None,
     feed: Feed | None,
-    simulated: bool,
-    ingested_at: datetime,
+    receipt: Receipt,
 ) -> FileResult:
     # looked up without the lock first: a folder that is known already waits for nobody
-    known = known_file(connection, file.name, file.sha256)
+    known = known_file(connection, file, receipt.parser_digest)
     if known is not None:
         return known
     lock_ledger(connection)
-    known = known_file(connection, file.name, file.sha256)
+    known = known_file(connection, file, receipt.parser_digest)
     if known is not None:
         return known
-
-    def enter(
-        status: str, reason: str | None, parsed: ParsedFile | None = None, known_at: datetime | None = None
-    ) -> FileResult:
-        return write_entry(
-            connection,
-            file,
-            feed,
-            status=status,
-            reason=reason,
-            ingested_at=ingested_at,
-            simulated=simulated,
-            parsed=parsed,
-            known_at=known_at,
-        )
-
+    commit_without_waiting(connection)
+    forget_refusal(connection, file)
     if feed is None:
-        return enter("ignored", problem or _why_ignored(file.name))
-    if problem is not None:
-        return enter("rejected", problem)
+        return write_refusal(connection, file, feed, receipt, "ignored", problem or _why_ignored(file.name))
+    if content is None:
+        return write_refusal(connection, file, feed, receipt, "rejected", problem or "The file cannot be read.")
     copy_of = loaded_copy(connection, feed.name, file.sha256)
-    if copy_of is not None:
-        return enter("ignored", f"The file has the same content as {copy_of}, which is loaded.")
-    try:
-        parsed = parse(feed, file.name, content)
-    except UnreadableFileError as error:
-        return enter("rejected", str(error))
-    if parsed.problem is not None:
-        return enter("rejected", parsed.problem, parsed)
-    return enter("loaded", _remarks(parsed), parsed, _known_at(connection, feed, parsed, ingested_at))
-
-
-def _known_at(connection: psycopg.Connection, feed: Feed, parsed: ParsedFile, ingested_at: datetime) -> datetime:
-    """The publisher's date for the first file of a period; the moment of receipt for a restatement or
-    without a date.
-    """
-    release = parsed.release
-    if release.known_at is None or release.period is None:
-        return ingested_at
-    if period_is_loaded(connection, feed.name, release.period):
-        return ingested_at
-    # what we hold is known, even if it came before the date on which the publisher usually releases it
-    return min(release.known_at, ingested_at)
-
-
-def _remarks(parsed: ParsedFile) -> str | None:
-    remarks = []
-    if parsed.quarantined:
-        remarks.append(
-            f"{len(parsed.quarantined):,} of {parsed.rows_read:,} rows are in quarantine, the first because: "
-            f"{parsed.quarantined[0].reason}"
-        )
-    if parsed.rejected_values:
-        remarks.append(f"{len(parsed.rejected_values):,} single values were rejected")
-    return "; ".join(remarks) or None
+    # content that comes back under its name is the publisher's last word, and no copy
+    if copy_of is not None and not was_loaded(connection, file):
+        reason = f"The file has the same content as {copy_of}, which is loaded."
+        return write_refusal(connection, file, feed, receipt, "ignored", reason)
+    return load_file(connection, file, content, feed, receipt)
 
 
 def _why_ignored(name: str) -> str:

@@ -1,28 +1,117 @@
-"""One file's bytes into typed rows, quarantined rows and rejected values. No database and no folder is
-touched here.
+"""A file into typed rows, quarantined rows and rejected values, batch by batch. No database and no folder is touched
+here.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 
-from fvi_pipeline.feeds.convert import RejectedValue, TypedPart, typed
-from fvi_pipeline.feeds.description import Feed, Form, Release, ReleaseContext
+from fvi_pipeline.feeds.convert import RejectedValue, typed, undescribed_columns
+from fvi_pipeline.feeds.description import Feed, Release, ReleaseContext
 from fvi_pipeline.feeds.errors import UnreadableFileError
-from fvi_pipeline.feeds.read_csv import read_csv
-from fvi_pipeline.feeds.read_geojson import read_geojson
-from fvi_pipeline.feeds.read_workbook import read_workbook
-from fvi_pipeline.feeds.tables import QuarantinedRow, TextFile
+from fvi_pipeline.feeds.file_rules import FileRules, MostRowsAreOfAnotherYear
+from fvi_pipeline.feeds.forms import read_tables
+from fvi_pipeline.feeds.tables import QuarantinedRow, TextTable
 
-_ZIP = b"PK\x03\x04"
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows of a file: `frame` has row_number, the part column if the feed has one, the landing columns and
+    other_values, typed.
+    """
+
+    frame: pl.DataFrame
+    quarantined: list[QuarantinedRow]
+    rejected_values: list[RejectedValue]
+
+
+class FileReading:
+    """One pass over a file. What is said of the file as a whole is complete when `batches` has been gone through.
+
+    `rows_read` always equals `rows_loaded` plus `rows_quarantined`.
+    """
+
+    def __init__(self, feed: Feed, name: str, file: BinaryIO, year: int | None = None) -> None:
+        self._feed = feed
+        self._name = name
+        self._file = file
+        self._rules = FileRules(feed, year)
+        self._bounds: dict[str, pl.DataFrame] = {}
+        self.rows_loaded = 0
+        self.rows_quarantined = 0
+        self.values_rejected = 0
+        self.first_reason: str | None = None
+        """Why the first quarantined row is in quarantine."""
+        self.unknown_columns: tuple[str, ...] = ()
+        """Titles of columns that the feed keeps and does not describe."""
+        self.release = Release(None, None)
+        self.facts_digest: str | None = None
+        """Digest of the typed rows, whatever their order and the file's form; None when there are none."""
+
+    @property
+    def rows_read(self) -> int:
+        """Rows of the file so far."""
+        return self.rows_loaded + self.rows_quarantined
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be loaded although rows were read; None for a file that is loaded."""
+        if self.rows_loaded:
+            return None
+        return f"None of the {self.rows_read:,} rows can be read, the first because: {self.first_reason}."
+
+    def batches(self) -> Iterator[Batch]:
+        """The file's rows.
+
+        Raises:
+            UnreadableFileError: nothing in the file can be attributed to rows (empty, foreign, damaged).
+            MostRowsAreOfAnotherYear: the file has to be read again, with that year given.
+        """
+        text = read_tables(self._feed, self._file)
+        for table in text.tables:
+            yield self._batch(table)
+        if self.rows_read == 0:
+            raise UnreadableFileError("The file has a header but no rows.")
+        digest = self._rules.finish()
+        if self.rows_loaded:
+            self.facts_digest = digest
+            self.release = self._feed.release(ReleaseContext(self._name, tuple(text.texts), self._bounds))
+
+    def _batch(self, table: TextTable) -> Batch:
+        named = (title for at, title in undescribed_columns(table, self._feed).items() if table.header[at])
+        self.unknown_columns = tuple(dict.fromkeys((*self.unknown_columns, *named)))
+        checked = self._rules.apply(table, typed(table, self._feed))
+        self.rows_loaded += checked.values.height
+        self.rows_quarantined += len(checked.quarantined)
+        self.values_rejected += len(checked.rejected_values)
+        if self.first_reason is None and checked.quarantined:
+            self.first_reason = checked.quarantined[0].reason
+        self._note_bounds(table.part.name, checked.values)
+        frame = checked.values
+        if self._feed.part_column is not None:
+            frame = frame.with_columns(pl.lit(table.part.name).alias(self._feed.part_column))
+        return Batch(frame, checked.quarantined, checked.rejected_values)
+
+    def _note_bounds(self, part: str, rows: pl.DataFrame) -> None:
+        """Keep the least and the greatest value of each column, which is what release rules ask about."""
+        both = pl.concat([rows.select(pl.all().min()), rows.select(pl.all().max())])
+        if part in self._bounds:
+            both = pl.concat([self._bounds[part], both])
+            both = pl.concat([both.select(pl.all().min()), both.select(pl.all().max())])
+        self._bounds[part] = both
 
 
 @dataclass(frozen=True)
 class ParsedFile:
-    """A file as its feed describes it. `rows_read` always equals the frame's height plus the
+    """A whole file as its feed describes it. `rows_read` always equals the frame's height plus the
     quarantined rows.
     """
 
@@ -31,67 +120,42 @@ class ParsedFile:
     quarantined: list[QuarantinedRow]
     rejected_values: list[RejectedValue]
     release: Release
+    unknown_columns: tuple[str, ...] = ()
+    facts_digest: str | None = None
     problem: str | None = None
     """Why nothing can be loaded although rows were read; None for a file that is loaded."""
 
 
 def parse(feed: Feed, name: str, content: bytes) -> ParsedFile:
-    """Read one file; `name` is its path relative to the landing folder.
+    """Read one file at once; `name` is its path relative to the landing folder. For files that fit into memory.
 
-    The frame has row_number, the part column if the feed has one, and the landing columns, typed.
+    The frame has row_number, the part column if the feed has one, the landing columns and other_values, typed.
 
     Raises:
         UnreadableFileError: nothing in the file can be attributed to rows (empty, foreign, damaged).
     """
-    if not content:
-        raise UnreadableFileError("The file is empty (0 bytes). Fetch it again.")
-    text = _read(feed, content)
-    rows_read = sum(table.row_count for table in text.tables)
-    if rows_read == 0:
-        raise UnreadableFileError("The file has a header but no rows.")
-    parts = [typed(table, feed) for table in text.tables]
-    quarantined = [row for part in parts for row in part.quarantined]
-    rejected = [value for part in parts for value in part.rejected_values]
-    frame = pl.concat([_with_part(part, feed) for part in parts])
-    if frame.height == 0:
-        reason = f"None of the {rows_read:,} rows can be read, the first because: {quarantined[0].reason}."
-        return ParsedFile(rows_read, frame, quarantined, [], Release(None, None), reason)
-    release = feed.release(ReleaseContext(name, text.texts, {part.part: part.frame for part in parts}))
-    return ParsedFile(rows_read, frame, quarantined, rejected, release)
+    reading = FileReading(feed, name, io.BytesIO(content))
+    try:
+        batches = list(reading.batches())
+    except MostRowsAreOfAnotherYear as other:
+        reading = FileReading(feed, name, io.BytesIO(content), other.year)
+        batches = list(reading.batches())
+    return ParsedFile(
+        reading.rows_read,
+        pl.concat([batch.frame for batch in batches]),
+        [row for batch in batches for row in batch.quarantined],
+        [value for batch in batches for value in batch.rejected_values] if reading.rows_loaded else [],
+        reading.release,
+        reading.unknown_columns,
+        reading.facts_digest,
+        reading.problem,
+    )
 
 
-def _with_part(part: TypedPart, feed: Feed) -> pl.DataFrame:
-    if feed.part_column is None:
-        return part.frame
-    return part.frame.with_columns(pl.lit(part.part).alias(feed.part_column))
-
-
-def _read(feed: Feed, content: bytes) -> TextFile:
-    form = _form(content)
-    if form is None or form not in feed.form:
-        expected = " or ".join(sorted(form.value for form in feed.form))
-        raise UnreadableFileError(f"The file is not {expected}: it looks like {_looks_like(form, content)}.")
-    reader = {Form.CSV: read_csv, Form.WORKBOOK: read_workbook, Form.GEOJSON: read_geojson}[form]
-    return reader(content, feed.parts)
-
-
-def _form(content: bytes) -> Form | None:
-    if content.startswith((_ZIP, _OLE)):
-        return Form.WORKBOOK
-    start = content[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith((b"{", b"[")):
-        return Form.GEOJSON
-    if start.startswith(b"<") or b"\x00" in content[:64]:
-        return None
-    return Form.CSV
-
-
-def _looks_like(form: Form | None, content: bytes) -> str:
-    if form is not None:
-        return {Form.CSV: "plain text", Form.GEOJSON: "JSON"}.get(form, form.value)
-    head = content[:1024].lower()
-    if b"<html" in head or b"<!doctype html" in head:
-        return "a web page; the publisher may have moved the file"
-    if b"urn:schemas-microsoft-com:office:spreadsheet" in head:
-        return "SpreadsheetML (XML); save it as .xlsx or CSV"
-    return "XML" if content.lstrip().startswith(b"<") else "binary data of another kind"
+@cache
+def parser_digest() -> str:
+    """Digest of the code that decides what a file says: descriptions, readers and rules."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

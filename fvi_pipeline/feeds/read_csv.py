@@ -1,16 +1,24 @@
-"""Comma-separated text into rows, one bad line costing one row. What the fields mean belongs to `convert`.
+"""Delimited text into tables of text, block by block, one bad line costing one row. What fields mean is `convert`'s.
 
-Lines are decoded and split one by one: a line that is not UTF-8 is read as Windows-1252, and a quote that
-nobody closed spoils its own line instead of swallowing the rest of the file.
+A line that is not UTF-8 is read as Windows-1252, and a quote that nobody closed spoils its own line instead of
+swallowing the rest of the file. Lines that fit the format's strict grammar are split by polars, the others one by one.
+Which way a line takes and where a block ends never changes what comes out.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import polars as pl
 
 from fvi_pipeline.feeds.description import Part, normalised_header
+from fvi_pipeline.feeds.errors import UnreadableFileError
 from fvi_pipeline.feeds.tables import (
     HEADER_SEARCH_ROWS,
     QuarantinedRow,
@@ -19,33 +27,87 @@ from fvi_pipeline.feeds.tables import (
     header_index,
     no_header_error,
     shortened,
+    text_cells,
 )
 
+BLOCK_BYTES = 8 * 2**20
+_DELIMITERS = (",", ";", "\t")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _MAXIMUM_LINES_OF_A_ROW = 5
+_LONGEST_LINE_BYTES = 64 * 2**20
 
 
-def read_csv(content: bytes, parts: Sequence[Part]) -> TextFile:
-    """The table of a CSV file; titles above the header become `texts`.
+def read_csv(file: BinaryIO, parts: Sequence[Part]) -> TextFile:
+    """The table of a CSV file, in batches of about `BLOCK_BYTES`; titles above the header become `texts`.
+
+    The delimiter (comma, semicolon or tab) is the one that makes a known header.
 
     Raises:
-        UnreadableFileError: no header row is found.
+        UnreadableFileError: no header row is found, or (while the tables are read) a line has no end.
     """
-    lines = _lines(content)
-    leading = [_fields(line) or [] for line in lines[:HEADER_SEARCH_ROWS]]
-    for part in parts:
-        index = header_index(leading, part)
-        if index is not None:
-            return TextFile((_table(lines, index, leading[index], part),), tuple(lines[:index]))
-    raise no_header_error(leading, parts)
+    blocks = _blocks(file, BLOCK_BYTES)
+    leading = pl.Series("line", [], dtype=pl.String)
+    while len(leading) < HEADER_SEARCH_ROWS and (block := next(blocks, None)) is not None:
+        leading = leading.append(_lines(block).lines)
+    header = _header(leading.head(HEADER_SEARCH_ROWS).to_list(), parts)
+    titles_above = tuple(leading.head(header.first_line))
+    rest = _Lines(leading.slice(header.first_line + header.lines))
+    return TextFile(_tables(rest, blocks, header), titles_above)
 
 
-def _lines(content: bytes) -> list[str]:
-    body = content.removeprefix(_BYTE_ORDER_MARK)
-    lines = body.split(b"\n")
-    if lines and not lines[-1]:
-        lines.pop()
-    return [_decoded(line.removesuffix(b"\r")) for line in lines]
+def _blocks(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """The file as UTF-8 (where it says what it is) in pieces that end where a line ends."""
+    kept = b""
+    for piece in _pieces(file, size):
+        kept += piece
+        end = kept.rfind(b"\n") + 1
+        if end == 0 and len(kept) > _LONGEST_LINE_BYTES:
+            raise UnreadableFileError(f"A line is longer than {_LONGEST_LINE_BYTES:,} bytes: the file is no table.")
+        if end:
+            yield kept[:end]
+            kept = kept[end:]
+    if kept:
+        yield kept
+
+
+def _pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
+    first = file.read(size)
+    if not first.startswith(_UTF_16_MARKS):
+        yield first.removeprefix(_BYTE_ORDER_MARK)
+        while piece := file.read(size):
+            yield piece
+        return
+    decoder = codecs.getincrementaldecoder("utf-16")(errors="replace")
+    piece = first
+    while piece:
+        yield decoder.decode(piece).encode()
+        piece = file.read(size)
+    yield decoder.decode(b"", final=True).encode()
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """The lines of a piece of the file, and their text as it was read if that is the same."""
+
+    lines: pl.Series
+    text: bytes | None = None
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def followed_by(self, others: _Lines) -> _Lines:
+        return others if self.lines.is_empty() else _Lines(self.lines.append(others.lines))
+
+
+def _lines(block: bytes) -> _Lines:
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        lines = block.removesuffix(b"\n").split(b"\n")
+        decoded = [_decoded(line.removesuffix(b"\r")) for line in lines]
+        return _Lines(pl.Series("line", decoded, dtype=pl.String))
+    return _Lines(pl.read_lines(block)["line"], block)
 
 
 def _decoded(line: bytes) -> str:
@@ -55,15 +117,64 @@ def _decoded(line: bytes) -> str:
         return line.decode("cp1252", errors="replace")
 
 
-def _fields(text: str) -> list[str] | None:
+def _fields(text: str, delimiter: str) -> list[str] | None:
     """The fields of one row; None when its quotes do not match."""
     if '"' not in text:
-        return text.split(",")
+        return text.split(delimiter)
     try:
         # strict: a quote that is never closed is an error and not a field that runs to the end
-        return next(csv.reader(text.splitlines(keepends=True) if "\n" in text else [text], strict=True))
+        lines = text.splitlines(keepends=True) if "\n" in text else [text]
+        return next(csv.reader(lines, delimiter=delimiter, strict=True))
     except (csv.Error, StopIteration):
         return None
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The header row, the lines above it and those that it takes, and the part that it marks."""
+
+    part: Part
+    titles: tuple[str, ...]
+    delimiter: str
+    first_line: int
+    lines: int
+
+    @property
+    def width(self) -> int:
+        return len(self.titles)
+
+
+def _header(leading: list[str], parts: Sequence[Part]) -> _Header:
+    candidates: list[list[str]] = []
+    for delimiter in _DELIMITERS:
+        rows = [_leading_row(leading, at, delimiter) for at in range(len(leading))]
+        cells = [fields for fields, _ in rows]
+        for part in parts:
+            at = header_index(cells, part)
+            if at is not None:
+                return _Header(part, tuple(cells[at]), delimiter, at, rows[at][1])
+        candidates.extend(cells)
+    raise no_header_error(candidates, parts)
+
+
+def _leading_row(lines: list[str], at: int, delimiter: str) -> tuple[list[str], int]:
+    """The fields of a row that may be the header, and its lines: a header's quoted cells may hold line feeds."""
+    for end in range(at + 1, len(lines) + 1):
+        fields = _fields("\n".join(lines[at:end]), delimiter)
+        if fields is not None:
+            return fields, end - at
+    return [], 1
+
+
+def _tables(lines: _Lines, blocks: Iterator[bytes], header: _Header) -> Iterator[TextTable]:
+    splitter = _Splitter(header)
+    for block in blocks:
+        table, left = splitter.split(lines, final=False)
+        if table.row_count:
+            yield table
+        lines = left.followed_by(_lines(block))
+    table, _ = splitter.split(lines, final=True)
+    yield table
 
 
 @dataclass(frozen=True)
@@ -75,49 +186,110 @@ class _Record:
     lines: int
 
 
-def _table(lines: list[str], header_at: int, header: list[str], part: Part) -> TextTable:
-    rows: list[list[str]] = []
-    row_numbers: list[int] = []
-    raws: list[str] = []
-    quarantined: list[QuarantinedRow] = []
-    at, row_number = header_at + 1, header_at + 1
-    while at < len(lines):
-        record = _record(lines, at, len(header))
-        at += record.lines
-        row_number += 1
-        if not record.raw.strip(", \t\r"):
-            continue  # a line without any value is no row
-        reason = _defect(record, len(header))
-        if reason is None and record.fields is not None:
-            rows.append(record.fields)
-            row_numbers.append(row_number)
-            raws.append(record.raw)
+class _Splitter:
+    """Splits one block of lines after the other; it remembers the number of the last row."""
+
+    def __init__(self, header: _Header) -> None:
+        self._header = header
+        self._normalised = tuple(normalised_header(title) for title in header.titles)
+        self._next_row = header.first_line + 2
+        self._blank = f"{header.delimiter}, \t\r"
+        sign = re.escape(header.delimiter)
+        # what every reader of CSV splits alike; a carriage return, a NUL and a mark are looked at one by one
+        field = rf'(?:[^"{sign}\r\n\x00\x{{feff}}]*|"(?:[^"\r\x00\x{{feff}}]|"")*")'
+        self._strict = f"^{field}(?:{sign}{field}){{{header.width - 1}}}$"
+
+    def split(self, block: _Lines, *, final: bool) -> tuple[TextTable, _Lines]:
+        """The rows of these lines, and the lines at their end that only the next block can complete."""
+        lines = block.lines
+        fits = lines.str.contains(self._strict)
+        records, end = self._careful_records(lines, (~fits).arg_true().to_list(), final=final)
+        numbers, swallowed = self._row_numbers(records, end)
+        fits = fits.head(end) & ~lines.head(end).str.contains(f"^[{self._blank}]*$") & ~swallowed
+        if block.text is not None and len(fits) == len(lines) and fits.all():
+            rows = self._split_by_polars(block.text).with_columns(numbers, lines.alias("raw"))
         else:
-            quarantined.append(QuarantinedRow(part.name, row_number, reason or "", shortened(record.raw)))
-    normalised = tuple(normalised_header(cell) for cell in header)
-    return TextTable(part, normalised, rows, row_numbers, raws.__getitem__, quarantined=quarantined)
+            chosen = lines.head(end).filter(fits)
+            text = "\n".join(chosen.to_list()).encode()
+            rows = self._split_by_polars(text).with_columns(numbers.filter(fits), chosen.alias("raw"))
+        quarantined: list[QuarantinedRow] = []
+        by_hand: list[tuple[list[str], int, str]] = []
+        for at, record in records:
+            reason = self._defect(record)
+            if not record.raw.strip(self._blank):
+                continue  # a line without any value is no row
+            if record.fields is not None and reason is None:
+                by_hand.append((record.fields, numbers[at], record.raw))
+            else:
+                quarantined.append(
+                    QuarantinedRow(self._header.part.name, numbers[at], reason or "", shortened(record.raw))
+                )
+        if by_hand:
+            cells = text_cells([fields for fields, _, _ in by_hand], self._header.width)
+            added = cells.with_columns(
+                pl.Series("row_number", [number for _, number, _ in by_hand], dtype=pl.Int64),
+                pl.Series("raw", [raw for _, _, raw in by_hand], dtype=pl.String),
+            )
+            rows = pl.concat([rows, added]).sort("row_number")
+        cells = rows.drop("row_number", "raw")
+        header = self._header
+        table = TextTable(
+            header.part, self._normalised, header.titles, cells, rows["row_number"], rows["raw"].__getitem__,
+            quarantined=quarantined,
+        )  # fmt: skip
+        return table, _Lines(lines.slice(end))
 
+    def _careful_records(
+        self, lines: pl.Series, positions: list[int], *, final: bool
+    ) -> tuple[list[tuple[int, _Record]], int]:
+        """The records that begin at these lines, and how many lines of the block are settled."""
+        records: list[tuple[int, _Record]] = []
+        free = 0
+        for at in positions:
+            if at < free:
+                continue  # the line is the inside of a record that began before
+            record = self._record(lines.slice(at, _MAXIMUM_LINES_OF_A_ROW).to_list())
+            open_at_the_end = record.fields is None or record.lines > 1
+            if open_at_the_end and not final and at + _MAXIMUM_LINES_OF_A_ROW > len(lines):
+                return records, at
+            records.append((at, record))
+            free = at + record.lines
+        return records, len(lines)
 
-def _record(lines: list[str], at: int, width: int) -> _Record:
-    fields = _fields(lines[at])
-    if fields is not None:
-        return _Record(fields, lines[at], 1)
-    # A quoted field may hold a line feed. Lines are only joined when that makes a row of the right width.
-    for count in range(2, _MAXIMUM_LINES_OF_A_ROW + 1):
-        if at + count > len(lines):
-            break
-        joined = "\n".join(lines[at : at + count])
-        fields = _fields(joined)
-        if fields is not None and len(fields) == width:
-            return _Record(fields, joined, count)
-    return _Record(None, lines[at], 1)
+    def _record(self, lines: list[str]) -> _Record:
+        fields = _fields(lines[0], self._header.delimiter)
+        if fields is not None:
+            return _Record(fields, lines[0], 1)
+        # A quoted field may hold a line feed. Lines are only joined when that makes a row of the right width.
+        for count in range(2, len(lines) + 1):
+            joined = "\n".join(lines[:count])
+            fields = _fields(joined, self._header.delimiter)
+            if fields is not None and len(fields) == self._header.width:
+                return _Record(fields, joined, count)
+        return _Record(None, lines[0], 1)
 
+    def _row_numbers(self, records: list[tuple[int, _Record]], end: int) -> tuple[pl.Series, pl.Series]:
+        """For each settled line the number of its row, and whether it only continues one."""
+        continues = np.zeros(end, dtype=bool)
+        for at, record in records:
+            continues[at + 1 : at + record.lines] = True
+        numbers = self._next_row + np.arange(end) - np.cumsum(continues)
+        self._next_row += end - int(continues.sum())
+        return pl.Series("row_number", numbers, dtype=pl.Int64), pl.Series("continues", continues)
 
-def _defect(record: _Record, width: int) -> str | None:
-    if "\x00" in record.raw:
-        return "The row holds a NUL character: the file is damaged here."
-    if record.fields is None:
-        return "The row's quotation marks do not match: a quoted field is not closed."
-    if len(record.fields) != width:
-        return f"The row has {len(record.fields)} fields; the header has {width}."
-    return None
+    def _split_by_polars(self, text: bytes) -> pl.DataFrame:
+        schema = {str(at): pl.String for at in range(self._header.width)}
+        if not text:
+            return pl.DataFrame(schema=schema)
+        return pl.read_csv(
+            text, has_header=False, separator=self._header.delimiter, schema=schema, empty_string_is_null=False
+        )
+
+    def _defect(self, record: _Record) -> str | None:
+        if "\x00" in record.raw:
+            return "The row holds a NUL character: the file is damaged here."
+        if record.fields is None:
+            return "The row's quotation marks do not match: a quoted field is not closed."
+        if len(record.fields) != self._header.width:
+            return f"The row has {len(record.fields)} fields; the header has {self._header.width}."
+        return None

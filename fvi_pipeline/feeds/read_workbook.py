@@ -1,60 +1,77 @@
-"""Excel workbooks (.xlsx, and BIFF .xls) into rows of text, by calamine. SpreadsheetML is not read here."""
+"""Excel workbooks (.xlsx, and BIFF .xls) into rows of text, by calamine. Not XML: that is `read_spreadsheetml`."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
-from typing import Any
+from itertools import islice
+from typing import Any, BinaryIO
 
-from python_calamine import CalamineError, CalamineWorkbook
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
-from fvi_pipeline.feeds.description import Part, normalised_header
+from fvi_pipeline.feeds.description import Part
 from fvi_pipeline.feeds.errors import UnreadableFileError
-from fvi_pipeline.feeds.tables import (
-    HEADER_SEARCH_ROWS,
-    QuarantinedRow,
-    TextFile,
-    TextTable,
-    header_index,
-    no_header_error,
-    shortened,
-)
-
-_LONGEST_NOTE = 2_000
+from fvi_pipeline.feeds.sheet_rows import LONGEST_NOTE, SheetPart
+from fvi_pipeline.feeds.tables import HEADER_SEARCH_ROWS, TextFile, TextTable, header_index, no_header_error
 
 
-def read_workbook(content: bytes, parts: Sequence[Part]) -> TextFile:
+def read_workbook(file: BinaryIO, parts: Sequence[Part]) -> TextFile:
     """The sheets that are parts of the feed; what stands in other sheets and above headers becomes `texts`.
 
     Raises:
-        UnreadableFileError: not a workbook, a damaged one, or none of its sheets has a known header.
+        UnreadableFileError: not a workbook, a damaged one, two sheets that are the same part, or none of its sheets
+            has a known header.
     """
-    tables: dict[str, TextTable] = {}
+    batches: dict[str, Iterator[TextTable]] = {}
+    found: set[str] = set()
     texts: list[str] = []
     candidates: list[list[str]] = []
-    for cells in _sheets(content):
-        leading = [[_text(cell) for cell in row] for row in cells[:HEADER_SEARCH_ROWS]]
+    for sheet in _sheets(file):
+        leading = list(islice(_rows(sheet), HEADER_SEARCH_ROWS))
         candidates.extend(leading)
         for part in parts:
             index = header_index(leading, part)
-            if part.name not in tables and index is not None:
-                tables[part.name] = _table(cells, index, part)
+            if index is not None:
+                rows_below = SheetPart.with_header(part, leading[index], found)
+                batches[part.name] = _batches(sheet, rows_below, index + 1)
                 leading = leading[:index]
                 break
-        texts.extend(text for row in leading for text in row if 0 < len(text) <= _LONGEST_NOTE)
-    if not tables:
+        texts.extend(text for row in leading for text in row if 0 < len(text) <= LONGEST_NOTE)
+    if not batches:
         raise no_header_error(candidates, parts)
     # in the order of the description, whatever the order of the sheets
-    ordered = tuple(tables[part.name] for part in parts if part.name in tables)
-    return TextFile(ordered, tuple(texts))
+    tables = (table for part in parts for table in batches.get(part.name, ()))
+    return TextFile(tables, tuple(texts))
 
 
-def _sheets(content: bytes) -> list[list[list[Any]]]:
+def _sheets(file: BinaryIO) -> list[CalamineSheet]:
+    with _damage_reported():
+        workbook = CalamineWorkbook.from_filelike(file)
+        return [workbook.get_sheet_by_name(name) for name in workbook.sheet_names]
+
+
+def _rows(sheet: CalamineSheet) -> Iterator[list[str]]:
+    """The sheet's rows from its first one on. Only one at a time is held as Python objects: a large sheet has millions
+    of cells.
+    """
+    # calamine leaves out empty columns at the left, and keeps empty rows at the top
+    left = [""] * (sheet.start[1] if sheet.start else 0)
+    with _damage_reported():
+        for row in sheet.iter_rows():
+            yield [*left, *(_text(cell) for cell in row)]
+
+
+def _batches(sheet: CalamineSheet, rows_below: SheetPart, first: int) -> Iterator[TextTable]:
+    for number, cells in enumerate(islice(_rows(sheet), first, None), start=first + 1):
+        yield from rows_below.take(number, cells)
+    yield from rows_below.last_batch()
+
+
+@contextmanager
+def _damage_reported() -> Iterator[None]:
     try:
-        workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
-        sheets = (workbook.get_sheet_by_name(name) for name in workbook.sheet_names)
-        return [sheet.to_python(skip_empty_area=False) for sheet in sheets]
+        yield
     except (CalamineError, OSError, ValueError) as error:
         raise UnreadableFileError(f"The file is not a readable Excel workbook ({error}).") from error
     except BaseException as error:
@@ -74,31 +91,3 @@ def _text(cell: Any) -> str:
     if isinstance(cell, datetime | date):
         return cell.isoformat()
     return "" if cell is None else str(cell)
-
-
-def _table(cells: list[list[Any]], header_at: int, part: Part) -> TextTable:
-    header = [_text(cell) for cell in cells[header_at]]
-    first = header_at + 1
-    units = None
-    if any(column.printed_unit for column in part.columns) and first < len(cells):
-        units = tuple(_text(cell).strip() for cell in cells[first])
-        first += 1
-    rows: list[list[str]] = []
-    row_numbers: list[int] = []
-    quarantined: list[QuarantinedRow] = []
-    for index in range(first, len(cells)):
-        row = [_text(cell) for cell in cells[index]]
-        if not any(text.strip() for text in row):
-            continue  # an empty row of a sheet is layout
-        if any("\x00" in text for text in row):
-            reason = "The row holds a NUL character: the file is damaged here."
-            quarantined.append(QuarantinedRow(part.name, index + 1, reason, shortened(_raw(row))))
-            continue
-        rows.append(row)
-        row_numbers.append(index + 1)
-    normalised = tuple(normalised_header(cell) for cell in header)
-    return TextTable(part, normalised, rows, row_numbers, lambda at: _raw(rows[at]), units, quarantined)
-
-
-def _raw(row: list[str]) -> str:
-    return "\t".join(row).rstrip("\t")

@@ -31,7 +31,11 @@ def eia_release(context: ReleaseContext) -> Release:
 
 
 def gem_tracker_release(context: ReleaseContext) -> Release:
-    """A tracker release such as "April 2024", known by the end of that month."""
+    """A tracker release such as "April 2024", known by the end of that month.
+
+    A file with one of the two sheets (as a CSV file has to be) covers that sheet of the release: the file with the
+    other one does not restate it.
+    """
     pattern = re.compile(rf"\b({'|'.join(_MONTHS)})[ -]+((?:19|20)[0-9]{{2}})\b")
     # what the workbook says of itself counts before the file's name, which people change
     titles = (text for text in context.texts if "Coal Mine Tracker" in text)
@@ -40,7 +44,10 @@ def gem_tracker_release(context: ReleaseContext) -> Release:
         if found is not None:
             year, month = int(found.group(2)), _MONTHS[found.group(1)]
             last_day = calendar.monthrange(year, month)[1]
-            return Release(f"{year}-{month:02}", datetime(year, month, last_day, tzinfo=UTC))
+            period = f"{year}-{month:02}"
+            if len(context.frames) == 1:
+                period = f"{period} {next(iter(context.frames))}"
+            return Release(period, datetime(year, month, last_day, tzinfo=UTC))
     return Release(None, None)
 
 

@@ -12,7 +12,8 @@ from datetime import datetime
 @dataclass(frozen=True)
 class FileResult:
     """One file of the landing folder as the ledger has it. `is_new` is False when the ledger already
-    had its content.
+    had its content. `known_at_rule` says in words why its facts are known at `known_at`; `unknown_columns` are those
+    that its feed does not describe.
     """
 
     file_id: int
@@ -25,6 +26,9 @@ class FileResult:
     rows_loaded: int
     rows_quarantined: int
     known_at: datetime | None
+    known_at_rule: str | None
+    restates_file_id: int | None
+    unknown_columns: tuple[str, ...]
     is_new: bool
     seconds: float = 0.0
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from fvi_pipeline.feeds.description import Part, normalised_header
+import polars as pl
+
+from fvi_pipeline.feeds.description import Column, Part, normalised_header
 from fvi_pipeline.feeds.errors import UnreadableFileError
 
 HEADER_SEARCH_ROWS = 20
@@ -26,14 +28,18 @@ class QuarantinedRow:
 
 @dataclass(frozen=True)
 class TextTable:
-    """The rows of one part: `rows[i]` has one text per header; `row_numbers[i]` is where a spreadsheet
-    shows it.
+    """A batch of the rows of one part; a part may come in several batches, each with the same header.
+
+    `cells` has a String column for each header position, named "0", "1" …; `header` is normalised, `titles` is the
+    header as it is written. `row_numbers[i]` is where a spreadsheet shows row i, and `raw(i)` how it stood in the file.
+    `quarantined` are the rows of the batch that could not even be split into cells.
     """
 
     part: Part
     header: tuple[str, ...]
-    rows: list[list[str]]
-    row_numbers: list[int]
+    titles: tuple[str, ...]
+    cells: pl.DataFrame
+    row_numbers: pl.Series
     raw: Callable[[int], str]
     units: tuple[str, ...] | None = None
     quarantined: list[QuarantinedRow] = field(default_factory=list)
@@ -41,25 +47,44 @@ class TextTable:
     @property
     def row_count(self) -> int:
         """Rows read: those that can be typed and those that could not even be split into fields."""
-        return len(self.rows) + len(self.quarantined)
+        return self.cells.height + len(self.quarantined)
 
 
 @dataclass(frozen=True)
 class TextFile:
-    """What a reader found: at least one table, and texts beside the tables (titles, notes) for the
-    release rule.
+    """What a reader finds: the batches of all tables, in the order of the file, and texts beside the tables (titles,
+    notes) for the release rule.
+
+    `tables` may be lazy and is gone through once; `texts` is complete when it has been.
     """
 
-    tables: tuple[TextTable, ...]
-    texts: tuple[str, ...]
+    tables: Iterable[TextTable]
+    texts: Sequence[str]
+
+
+def text_cells(rows: Sequence[Sequence[str]], width: int) -> pl.DataFrame:
+    """Rows of `width` texts each as a table's `cells`."""
+    # one pass over the rows instead of one per column
+    columns = list(zip(*rows, strict=True)) if rows else [()] * width
+    return pl.DataFrame([pl.Series(str(at), texts, dtype=pl.String) for at, texts in enumerate(columns)])
+
+
+def numbers_of_rows(numbers: Sequence[int]) -> pl.Series:
+    """Row numbers as a table's `row_numbers`."""
+    return pl.Series("row_number", numbers, dtype=pl.Int64)
 
 
 def header_index(rows: Sequence[Sequence[str]], part: Part) -> int | None:
     """Index of the first of the leading rows that holds every header the part is known by."""
     for index, row in enumerate(rows[:HEADER_SEARCH_ROWS]):
-        if part.marks <= {normalised_header(cell) for cell in row}:
+        if not part.missing_marks({normalised_header(cell) for cell in row}):
             return index
     return None
+
+
+def position_of(header: Sequence[str], column: Column) -> int | None:
+    """Where a column stands in a normalised header: at the first of its names that is there."""
+    return next((header.index(name) for name in column.headers if name in header), None)
 
 
 def no_header_error(candidates: Sequence[Sequence[str]], parts: Sequence[Part]) -> UnreadableFileError:
@@ -68,7 +93,7 @@ def no_header_error(candidates: Sequence[Sequence[str]], parts: Sequence[Part]) 
     for row in candidates:
         cells = {normalised_header(cell) for cell in row}
         for part in parts:
-            missing = sorted(part.marks - cells)
+            missing = part.missing_marks(cells)
             if best is None or len(missing) < best[0]:
                 best = (len(missing), missing, row)
     expected = ", ".join(sorted(parts[0].marks))

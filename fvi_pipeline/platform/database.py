@@ -40,6 +40,13 @@ def advisory_lock(connection: psycopg.Connection, name: str) -> Iterator[None]:
             connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [name])
 
 
+def is_locked(connection: psycopg.Connection, name: str) -> bool:
+    """Whether another connection holds the lock `name`; it is not waited for and not kept."""
+    row = connection.execute("select pg_try_advisory_xact_lock_shared(hashtextextended(%s, 0))", [name]).fetchone()
+    connection.rollback()
+    return row is None or not row[0]
+
+
 def with_search_path(database_url: str, schema: str) -> str:
     """The same database, seen from `schema`: for tools that bring tables of their own (Dagster, MLflow,
     Optuna, Feast).

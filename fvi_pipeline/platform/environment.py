@@ -61,6 +61,8 @@ def tool_environment(settings: Settings, servers: Servers) -> dict[str, str]:
         "DBT_TARGET_PATH": str(home / "dbt" / "target"),
         "DBT_LOG_PATH": str(home / "dbt" / "logs"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        # of some models: the tests that look at them and at what they are made of, not at what has yet to follow
+        "DBT_INDIRECT_SELECTION": "buildable",
         **{f"FVI_DBT_{name.upper()}": value for name, value in parts.items()},
         "FEAST_FS_YAML_FILE_PATH": str(settings.feature_repo_dir / "feature_store.yaml"),
         "FEAST_USAGE": "False",
@@ -87,13 +89,15 @@ def apply_environment(environment: dict[str, str]) -> None:
 
 
 def shell_exports(environment: dict[str, str], path_prefix: Path) -> str:
-    """Lines for `eval`: every variable, the virtual environment's commands first in the path, and the project
-    to import.
+    """Lines for `eval`: every variable, the virtual environment's commands first in the path, the project to
+    import, and `dbt` as the one that waits for its turn.
     """
     lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
     # PostgreSQL's own client comes last: a psql that is installed goes before the one of the wheel
     lines.append(f'export PATH={shlex.quote(str(path_prefix))}:"$PATH"{_postgres_programs()}')
     lines.append(f'export PYTHONPATH={shlex.quote(str(PROJECT_ROOT))}"${{PYTHONPATH:+:$PYTHONPATH}}"')
+    # a function and not an alias: a script's shell ignores aliases
+    lines.append('dbt() { fvi-dbt "$@"; }')
     return "\n".join(lines)
 
 

@@ -103,6 +103,7 @@ class EmbeddedPostgres:
         for how, seconds in ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0)):  # fast, then at once
             pid = self.pid()
             if pid is None:
+                self._end_orphans()
                 return
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, how)

@@ -31,6 +31,10 @@ class StartLockTimeout(PlatformError):
     """Another command has held the start lock for too long."""
 
 
+class ServerLost(PlatformError):
+    """The embedded PostgreSQL ended while a command was using it."""
+
+
 @dataclass(frozen=True)
 class Servers:
     """Addresses of the servers that answer now."""
@@ -55,13 +59,15 @@ def running_servers(settings: Settings) -> Iterator[Servers]:
 
     Raises:
         PlatformError: the home cannot be written, a port or folder is taken, or a server does not answer.
+        ServerLost: the block failed, and the embedded PostgreSQL is not the one that the block began with.
     """
     with _open_users_file(settings.home) as users:
         try:
             with _start_lock(settings.home):
                 fcntl.flock(users, fcntl.LOCK_SH)
                 servers = _start(settings)
-            yield servers
+            with _reporting_loss(EmbeddedPostgres(settings.home)):
+                yield servers
         finally:
             _leave(settings, users)
 
@@ -124,6 +130,21 @@ def _start(settings: Settings) -> Servers:
     with connect(database_url) as connection:
         bootstrap(connection)
     return Servers(database_url=database_url, redis_url=redis_url)
+
+
+@contextmanager
+def _reporting_loss(postgres: EmbeddedPostgres) -> Iterator[None]:
+    """Whatever a block fails with once its server is gone, the loss is the reason to tell."""
+    began_with = postgres.pid()
+    try:
+        yield
+    except Exception as error:
+        if postgres.pid() == began_with:
+            raise
+        raise ServerLost(
+            "PostgreSQL ended while this command was using it (killed, or out of memory?). What was committed is kept. "
+            f"Run the same command again; the server's log is {postgres.log_file}."
+        ) from error
 
 
 def _leave(settings: Settings, users: IO[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -34,10 +34,18 @@ class Settings(BaseSettings):
     """Port of the scoring service on loopback (`FVI_HTTP_PORT`)."""
     ui_port: Annotated[int, Field(ge=1, le=65535)] = 3001
     """Port of the Dagster UI on loopback (`FVI_UI_PORT`)."""
+    eia_api_key: SecretStr | None = None
+    """Key of EIA's Open Data API (`FVI_EIA_API_KEY`); unset: its feeds are skipped."""
+    comtrade_api_key: SecretStr | None = None
+    """Subscription key of UN Comtrade (`FVI_COMTRADE_API_KEY`); unset: its feed is skipped."""
     seed: int = 20240401
     """Seed of the simulator, the trials and the model (`FVI_SEED`)."""
     optuna_trials: Annotated[int, Field(ge=1, le=1000)] = 8
     """Trials of one training (`FVI_OPTUNA_TRIALS`)."""
+    webhook_url: SecretStr | None = None
+    """Where failed runs are posted to as JSON (`FVI_WEBHOOK_URL`); unset: nowhere."""
+    quality_floor: Annotated[float, Field(ge=0, le=100)] = 70
+    """Least score of a metric's data quality, of 100, with which a night goes on to training (`FVI_QUALITY_FLOOR`)."""
 
     @field_validator("home")
     @classmethod
@@ -69,6 +77,12 @@ class Settings(BaseSettings):
                 "the host or port in it cannot be read; write / : @ in a password as %2F %3A %40"
             ) from None
         return url
+
+    @cached_property
+    def api_keys(self) -> dict[str, str]:
+        """The keys of publishers' APIs that are set, by the name of their variable."""
+        keys = {"FVI_EIA_API_KEY": self.eia_api_key, "FVI_COMTRADE_API_KEY": self.comtrade_api_key}
+        return {variable: key.get_secret_value() for variable, key in keys.items() if key is not None}
 
     @cached_property
     def dbt_project_dir(self) -> Path:

@@ -12,7 +12,7 @@ from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings
 
 _CODE_FOLDERS = ("fvi_pipeline", "dbt_project/models", "dbt_project/macros", "feature_repo", "bentos")
 _CODE_SUFFIXES = {".py", ".sql", ".yml", ".yaml"}
-_WITHOUT_EFFECT = ("fvi_pipeline/cli", "fvi_pipeline/run", "fvi_pipeline/simulator")
+_WITHOUT_EFFECT = ("fvi_pipeline/cli", "fvi_pipeline/run", "fvi_pipeline/simulator", "fvi_pipeline/trace")
 
 
 def code_digest(settings: Settings, root: Path = PROJECT_ROOT) -> str:
@@ -28,10 +28,10 @@ def code_digest(settings: Settings, root: Path = PROJECT_ROOT) -> str:
 
 
 def input_digests(connection: psycopg.Connection, code: str) -> dict[str, str]:
-    """Per feed, the digest of its loaded files (name and content) and of the code."""
+    """Per feed, the digest of its loaded files (name, content and what was read from it) and of the code."""
     rows = connection.execute(
-        "select feed, string_agg(name || ':' || sha256, ',' order by name, sha256) from landing.files "
-        "where status = 'loaded' group by feed"
+        "select feed, string_agg(concat_ws(':', name, sha256, facts_digest), ',' order by name, sha256) "
+        "from landing.files where status = 'loaded' group by feed"
     ).fetchall()
     return {str(feed): hashlib.sha256(f"{code}:{files}".encode()).hexdigest() for feed, files in rows}
 

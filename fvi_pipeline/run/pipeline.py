@@ -17,8 +17,9 @@ import psycopg
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.events.log import EventLogEntry
 
-from fvi_pipeline.definitions import build_defs
+from fvi_pipeline.definitions import MAIN_JOB, build_defs
 from fvi_pipeline.defs.evidence import CHUNKS, FEEDS_OF_DOCUMENTS
+from fvi_pipeline.defs.landing import RUN_LOCK
 from fvi_pipeline.defs.model import REASONS, SCORES
 from fvi_pipeline.defs.serving import BENTO
 from fvi_pipeline.feeds.ingest import unseen_files
@@ -131,14 +132,14 @@ def _downstream_of(feeds: list[str]) -> dg.AssetSelection:
 
 @contextmanager
 def _only_run(connection: psycopg.Connection) -> Iterator[None]:
-    row = connection.execute("select pg_try_advisory_lock(hashtextextended('fvi.run', 0))").fetchone()
+    row = connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", [RUN_LOCK]).fetchone()
     if row is None or not row[0]:
         raise PlatformError("Another run is under way in this FVI_HOME. Wait for it, or look at it in the Dagster UI.")
     try:
         yield
     finally:
         if not connection.closed:
-            connection.execute("select pg_advisory_unlock(hashtextextended('fvi.run', 0))")
+            connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [RUN_LOCK])
 
 
 def _execute(
@@ -150,7 +151,7 @@ def _execute(
     say: Say,
     log: Path,
 ) -> None:
-    job = definitions.resolve_implicit_global_asset_job_def()
+    job = definitions.resolve_job_def(MAIN_JOB)
     keys = selection.resolve(definitions.resolve_asset_graph())
     failures: list[str] = []
 
@@ -164,6 +165,8 @@ def _execute(
         if event.event_type == DagsterEventType.STEP_START:
             meter.begin(stage)
             say(f"▶ {_title(stage)} …")
+        elif event.event_type == DagsterEventType.STEP_UP_FOR_RETRY:
+            say(f"↻ {_title(stage)}: {event.message}")
         elif event.event_type in (DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE):
             done = meter.end()
             if done is not None:

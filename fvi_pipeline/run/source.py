@@ -59,7 +59,7 @@ def _auto(settings: Settings, say: Say, held: bool | None) -> Source:
 
     folder = settings.home / "publishers"
     try:
-        download_publishers(folder, progress=say)
+        download_publishers(folder, progress=say, keys=settings.api_keys)
     except PublishersUnreachable as error:
         if held is False and any(folder.rglob("*.*")):
             say(f"The publishers cannot be reached ({error}); going on with what was downloaded before.")

@@ -62,14 +62,14 @@ def _print_files(out: Console, connection: psycopg.Connection, report: RunReport
 
 def _print_quality(out: Console, connection: psycopg.Connection) -> None:
     row = connection.execute(
-        "select avg(quality), avg(completeness), avg(freshness), avg(validity), avg(consistency), count(*) "
-        "from mart.vw_metric_dq"
+        "select avg(quality), avg(completeness), avg(freshness), avg(validity), avg(consistency), "
+        "count(quality) from mart.vw_metric_dq"
     ).fetchone()
     if row is None or row[0] is None:
         return
     quality, completeness, freshness, validity, consistency, metrics = row
     worst = connection.execute(
-        "select metric, quality from mart.vw_metric_dq order by quality, metric limit 3"
+        "select metric, quality from mart.vw_metric_dq where quality is not null order by quality, metric limit 3"
     ).fetchall()
     out.print(
         f"\n[bold]Data quality[/bold] of {metrics} metrics, 0-1: {quality:.2f} (completeness {completeness:.2f}, "

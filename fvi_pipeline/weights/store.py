@@ -47,10 +47,12 @@ def metric_history(
 
 
 def metric_quality(connection: psycopg.Connection) -> dict[str, float]:
-    """Data quality of each metric, 0-1."""
+    """Data quality of each metric, 0-1; one that no loaded file should state is absent."""
     return {
         str(name): float(quality)
-        for name, quality in connection.execute("select metric, quality from mart.vw_metric_dq")
+        for name, quality in connection.execute(
+            "select metric, quality from mart.vw_metric_dq where quality is not null"
+        )
     }
 
 

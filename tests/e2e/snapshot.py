@@ -17,6 +17,7 @@ _WALL_CLOCK = {
     "loaded_at",
     "superseded_at",
     "created_at",
+    "built_at",
     "run_id",
     "mlflow_run_id",
 }

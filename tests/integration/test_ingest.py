@@ -8,17 +8,21 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
+from fvi_pipeline.feeds import ingest as ingest_module
+from fvi_pipeline.feeds import load, read_csv
 from fvi_pipeline.feeds.catalogue import FEEDS
-from fvi_pipeline.feeds.errors import FeedError
-from fvi_pipeline.feeds.ingest import ingest_folder, is_simulated
+from fvi_pipeline.feeds.errors import FeedError, UnreadableFileError
+from fvi_pipeline.feeds.ingest import ingest_folder, is_simulated, unseen_files
 from fvi_pipeline.feeds.report import IngestReport
 from tests.publishers_totals import YEARLY_TOTALS
 from tests.unit.feeds.files import (
     ENERGY_CSV,
+    HEADER_2013,
     ROWS_2013,
     eia_csv,
     gem_workbook,
@@ -119,7 +123,7 @@ def test_unusable_files_are_recorded_and_the_others_load(connection: psycopg.Con
     put(folder, "documents/report.txt", b"another reader's")
     put(folder, "eia_coal/.hidden.csv", b"not looked at")
     (folder / "eia_coal/gone.csv").symlink_to(folder / "nowhere.csv")
-    put(folder, os.fsdecode(b"gem/not \xff unicode.csv"), b"a name of another encoding")
+    put(folder, os.fsdecode(b"gem/not \xff unicode.txt"), b"a name of another encoding")
     report = ingest(connection, folder)
     outcomes = {file.name: (file.status, file.reason or "") for file in report.files}
     assert report.files_by_status == {"loaded": 5, "rejected": 5, "ignored": 4, "known": 0}
@@ -129,7 +133,7 @@ def test_unusable_files_are_recorded_and_the_others_load(connection: psycopg.Con
         ("eia_coal/empty.csv", "rejected", "empty"),
         ("eia_coal/gone.csv", "rejected", "cannot be read"),
         ("eia_coal/notes.txt", "ignored", "eia_coal/ takes *.csv, *.xls, *.xlsx"),
-        ("gem/not \N{REPLACEMENT CHARACTER} unicode.csv", "ignored", "gem/ takes"),
+        ("gem/not \N{REPLACEMENT CHARACTER} unicode.txt", "ignored", "gem/ takes"),
         ("gem/cut.xlsx", "rejected", "not a readable Excel workbook"),
         ("owid/owid-co2-data.csv", "rejected", "No header row was found"),
         ("world_bank/page.xlsx", "rejected", "a web page"),
@@ -162,6 +166,14 @@ def test_a_restatement_is_known_when_it_comes(connection: psycopg.Connection, fo
     later = RECEIVED + timedelta(days=30)
     assert ingest(connection, folder, later).files_by_status["loaded"] == 3
     known = dict(connection.execute("select name || ' ' || file_id, known_at from landing.files").fetchall())
+    rules = connection.execute(
+        "select file_id, known_at_rule, restates_file_id from landing.files where file_id in (1, 6, 7) order by 1"
+    ).fetchall()
+    assert rules == [
+        (1, "publisher's date", None),
+        (6, "received: restates file 1", 1),
+        (7, "publisher's date", None),
+    ]
     assert known == {
         "eia_coal/coalpublic2013.csv 1": datetime(2014, 10, 1, tzinfo=UTC),
         "gem/boundaries.geojson 2": datetime(2026, 5, 12, tzinfo=UTC),
@@ -177,7 +189,117 @@ def test_a_restatement_is_known_when_it_comes(connection: psycopg.Connection, fo
 def test_what_came_early_is_known_since_then(connection: psycopg.Connection, tmp_path: Path) -> None:
     put(tmp_path, "eia_coal/coalpublic2013.csv", eia_csv())
     early = datetime(2014, 8, 1, tzinfo=UTC)
-    assert ingest(connection, tmp_path, early).files[0].known_at == early
+    (file,) = ingest(connection, tmp_path, early).files
+    assert (file.known_at, file.known_at_rule) == (early, "received: before the publisher's date")
+
+
+def test_a_restatement_of_a_restatement_counts_against_the_newest(
+    connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    for content in (eia_csv(), eia_csv(rows=ROWS_2013[:2]), eia_csv(rows=ROWS_2013[:1])):
+        put(tmp_path, "eia_coal/coalpublic2013.csv", content)
+        ingest(connection, tmp_path)
+    # what holds now, in another order of rows and columns
+    columns = [line.split(",") for line in (HEADER_2013, ROWS_2013[1])]
+    put(tmp_path, "eia_coal/turned.csv", "\n".join(",".join(reversed(row)) for row in columns).encode())
+    put(tmp_path, "eia_coal/coalpublic2013.csv", eia_csv(rows=(ROWS_2013[1],)))
+    report = ingest(connection, tmp_path)
+    assert [(file.status, file.restates_file_id) for file in report.files] == [("loaded", 3), ("ignored", None)]
+
+
+def test_content_that_comes_back_restates_what_replaced_it(connection: psycopg.Connection, tmp_path: Path) -> None:
+    first, second = eia_csv(), eia_csv(rows=ROWS_2013[:2])
+    for content in (first, second, first):
+        put(tmp_path, "eia_coal/coalpublic2013.csv", content)
+        assert unseen_files(connection, tmp_path) == ["eia_coal/coalpublic2013.csv"]
+        connection.rollback()
+        assert ingest(connection, tmp_path).files_by_status["loaded"] == 1
+        assert ingest(connection, tmp_path).files_by_status["known"] == 1
+        assert unseen_files(connection, tmp_path) == []
+        connection.rollback()
+    rules = connection.execute("select known_at_rule from landing.files order by file_id").fetchall()
+    assert rules == [("publisher's date",), ("received: restates file 1",), ("received: restates file 2",)]
+    connection.rollback()
+    put(tmp_path, "eia_coal/a copy.csv", second)
+    assert ingest(connection, tmp_path).files_by_status["ignored"] == 1
+
+
+def test_columns_that_the_feed_does_not_describe_are_kept_and_named(
+    connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    header = f'{HEADER_2013},Mine\t"Depth",Refuse Recovery (tons)'.replace('"', "")
+    rows = (ROWS_2013[0] + ',"350 ""ft""",-', ROWS_2013[1] + ", ,-")
+    put(tmp_path, "eia_coal/coalpublic2013.csv", eia_csv(header, rows))
+    (file,) = ingest(connection, tmp_path).files
+    assert file.unknown_columns == ("Mine Depth", "Refuse Recovery (tons)")
+    assert "Mine Depth, Refuse Recovery (tons)" in str(file.reason)
+    kept = connection.execute("select other_values from landing.eia_coal_mines order by row_number").fetchall()
+    assert kept == [({"Mine Depth": '350 "ft"'},), (None,)]
+
+
+def test_what_another_parser_refused_is_tried_again(
+    connection: psycopg.Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(folder, "eia_coal/coalpublic2014.csv", b"cut off")
+    with monkeypatch.context() as older:
+        older.setattr(ingest_module, "parser_digest", lambda: "an older parser")
+        older.setattr(load, "FileReading", _unable)
+        first = ingest(connection, folder)
+    assert first.files_by_status == {"loaded": 0, "rejected": 6, "ignored": 0, "known": 0}
+    connection.rollback()
+    assert len(unseen_files(connection, folder)) == 6
+    connection.rollback()
+    again = ingest(connection, folder)
+    assert again.files_by_status == {"loaded": 5, "rejected": 1, "ignored": 0, "known": 0}
+    assert unseen_files(connection, folder) == []
+    connection.rollback()
+    assert len(tables(connection)["files"]) == 6
+    assert_reconciled(connection)
+
+
+def _unable(*_: object) -> None:
+    raise UnreadableFileError("This parser cannot read anything.")
+
+
+def test_a_file_is_of_the_year_that_most_of_its_rows_have(
+    connection: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the first block holds rows of another year only
+    monkeypatch.setattr(read_csv, "BLOCK_BYTES", 300)
+    other = [ROWS_2013[1].replace("2013", "2012").replace("700", str(700 + at)) for at in range(5)]
+    right = [ROWS_2013[1].replace("700", str(700 + at)) for at in range(10)]
+    put(tmp_path, "eia_coal/coalpublic2013.csv", eia_csv(rows=(*other, *right)))
+    (file,) = ingest(connection, tmp_path).files
+    assert (file.rows_loaded, file.rows_quarantined) == (10, 5)
+    reasons = connection.execute("select distinct reason from landing.quarantine").fetchall()
+    assert reasons == [("as_of_year is 2012, but the file is of 2013",)]
+    assert_reconciled(connection)
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_taken_in(
+    connection: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "eia_coal/coalpublic2013.csv", eia_csv())
+    write_batch, path = load.write_batch, tmp_path / "eia_coal/coalpublic2013.csv"
+
+    def touched_meanwhile(*arguments: Any) -> None:
+        write_batch(*arguments)
+        os.utime(path, ns=(0, 0))
+
+    def written_meanwhile(*arguments: Any) -> None:
+        write_batch(*arguments)
+        path.write_bytes(eia_csv(rows=ROWS_2013[:1]))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(load, "write_batch", written_meanwhile)
+        (file,) = ingest(connection, tmp_path).files
+    assert (file.status, file.rows_read) == ("rejected", 0)
+    assert "changed while it was read" in str(file.reason)
+    with monkeypatch.context() as patched:
+        patched.setattr(load, "write_batch", touched_meanwhile)
+        (file,) = ingest(connection, tmp_path).files
+    assert (file.status, file.rows_read) == ("loaded", 1)
+    assert_reconciled(connection)
 
 
 def test_two_ingests_at_once_take_each_file_once(
@@ -215,13 +337,13 @@ def test_a_killed_ingest_run_again_ends_in_the_same_tables(
         "import psycopg\n"
         "from fvi_pipeline.feeds import ingest, writer\n"
         "done = []\n"
-        "original = writer._copy_records\n"
+        "original = writer._copy_rows\n"
         "def dying(*arguments):\n"
         "    done.append(1)\n"
-        "    if len(done) == 6:\n"
+        "    if len(done) == 3:\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    original(*arguments)\n"
-        "writer._copy_records = dying\n"
+        "writer._copy_rows = dying\n"
         "received = datetime.fromisoformat(sys.argv[3])\n"
         "ingest.ingest_folder(psycopg.connect(sys.argv[1]), Path(sys.argv[2]), now=lambda: received)\n"
     )
@@ -267,29 +389,30 @@ def test_a_value_that_the_database_refuses_costs_its_file_only(connection: psyco
     assert_reconciled(connection)
 
 
-def test_an_excel_year_beside_its_csv_is_a_restatement_with_the_same_rows(
+def test_an_excel_year_that_says_the_same_is_ignored_and_one_that_does_not_restates(
     connection: psycopg.Connection, real_landing: Path, tmp_path: Path
 ) -> None:
-    served = real_landing.parent / "formats" / "eia_coal" / "coalpublic2019.xls"
-    if not served.is_file():
-        pytest.skip(f"no real Excel year at {served}")
+    served = real_landing.parent / "formats" / "eia_coal"
+    if not served.is_dir():
+        pytest.skip(f"no real Excel years in {served}")
     (tmp_path / "eia_coal").mkdir()
-    for path in (real_landing / "eia_coal" / "coalpublic2019.csv", served):
-        shutil.copy(path, tmp_path / "eia_coal" / path.name)
+    for year in (2008, 2013, 2019):
+        for path in (real_landing / "eia_coal" / f"coalpublic{year}.csv", served / f"coalpublic{year}.xls"):
+            shutil.copy(path, tmp_path / "eia_coal" / path.name)
     report = ingest(connection, tmp_path)
-    assert [(file.rows_loaded, file.known_at) for file in report.files] == [
-        (934, datetime(2020, 10, 1, tzinfo=UTC)),
-        (934, RECEIVED),
+    assert [(file.status, file.rows_loaded, file.known_at_rule) for file in report.files] == [
+        ("loaded", 1_934, "publisher's date"),
+        ("ignored", 0, None),
+        ("loaded", 1_450, "publisher's date"),
+        ("ignored", 0, None),
+        ("loaded", 934, "publisher's date"),
+        # one address differs
+        ("loaded", 934, "received: restates file 5"),
     ]
-    difference = connection.execute(
-        "select count(*) from landing.eia_coal_mines a join landing.eia_coal_mines b "
-        "on a.file_id = 1 and b.file_id = 2 and b.row_number = a.row_number + 3 "
-        "where (a.msha_id, a.mine_name, a.mine_status, a.mine_type, a.operation_type, "
-        "a.production_short_tons, a.average_employees, a.labor_hours) is not distinct from (b.msha_id, "
-        "b.mine_name, b.mine_status, b.mine_type, b.operation_type, b.production_short_tons, "
-        "b.average_employees, b.labor_hours)"
-    ).fetchone()
-    assert difference == (934,)
+    reason = "The file says the same, row for row, as eia_coal/coalpublic2008.csv, which is loaded."
+    assert report.files[1].reason == reason
+    assert report.files[5].restates_file_id == 5
+    assert_reconciled(connection)
 
 
 def test_the_real_files_give_the_publishers_totals(connection: psycopg.Connection, real_landing: Path) -> None:

@@ -25,7 +25,7 @@ from fvi_pipeline.platform.database import advisory_lock, connect
 from fvi_pipeline.platform.errors import PlatformError
 from fvi_pipeline.platform.postgres import EmbeddedPostgres
 from fvi_pipeline.platform.processes import processes_in
-from fvi_pipeline.platform.servers import Servers, down, running_servers, status, up
+from fvi_pipeline.platform.servers import ServerLost, Servers, down, running_servers, status, up
 from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings
 from fvi_pipeline.platform.valkey import EmbeddedValkey
 from tests.commands import BIN, clean_environment, run_fvi
@@ -154,6 +154,33 @@ def test_a_busy_child_of_a_killed_postmaster_does_not_hold_up_the_next_start(hom
         with running_servers(_settings(home)) as again:
             assert _value(again.database_url) == 42
         assert ended.wait(10)
+
+
+def _lose_the_server(home: Path) -> None:
+    """Use the home's PostgreSQL, kill it while a query runs, and use it again."""
+    with running_servers(_settings(home)) as servers:
+        busy = psycopg.connect(servers.database_url)
+        busy.pgconn.send_query(b"select count(*) from generate_series(1, 1000000000)")
+        pid = EmbeddedPostgres(home).pid()
+        assert pid is not None
+        killed = psutil.Process(pid)
+        killed.kill()
+        _wait_until(lambda: not killed.is_running() or killed.status() == psutil.STATUS_ZOMBIE)
+        psycopg.connect(servers.database_url)
+
+
+def test_a_server_that_ends_under_a_command_is_told_and_leaves_no_child(home: Path) -> None:
+    with pytest.raises(ServerLost, match="Run the same command again") as lost:
+        _lose_the_server(home)
+    assert isinstance(lost.value.__cause__, psycopg.OperationalError)
+    assert not processes_in(home / "postgres", "postgres")
+    with running_servers(_settings(home)) as servers:
+        assert _value(servers.database_url) == 42
+
+
+def test_an_error_beside_the_servers_stays_itself(home: Path) -> None:
+    with pytest.raises(ZeroDivisionError), running_servers(_settings(home)):
+        _ = 1 / 0
 
 
 def test_a_pid_file_whose_number_another_program_has_now_is_stale(home: Path) -> None:

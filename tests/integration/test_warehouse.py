@@ -2,65 +2,23 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
 from fvi_pipeline.features.catalogue import load_catalogue
 from fvi_pipeline.feeds.ingest import ingest_folder
-from fvi_pipeline.platform.bootstrap import bootstrap
-from fvi_pipeline.platform.environment import tool_environment
 from fvi_pipeline.platform.servers import Servers
-from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings
+from fvi_pipeline.platform.settings import PROJECT_ROOT
 from fvi_pipeline.simulator import SimulatedTruth
-from tests.commands import BIN, clean_environment, run_tool
+from tests.integration.warehouse import Warehouse, new_warehouse
 from tests.publishers_totals import YEARLY_TOTALS
 
 RESTATED_AT = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Warehouse:
-    """A database with landing tables, and dbt for it."""
-
-    url: str
-    environment: dict[str, str]
-
-    def build(self) -> None:
-        """`dbt build`, every test included."""
-        result = run_tool(self.environment, str(BIN / "dbt"), "build", "--quiet")
-        assert result.returncode == 0, result.stdout + result.stderr
-
-    def rows(self, query: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        """The rows of a query."""
-        with psycopg.connect(self.url) as connection:
-            return connection.execute(query.encode(), parameters).fetchall()
-
-    def value(self, query: str, parameters: tuple[Any, ...] = ()) -> Any:
-        """The single value of a query."""
-        return self.rows(query, parameters)[0][0]
-
-
-@contextmanager
-def _warehouse(servers: Servers, home: Path) -> Iterator[Warehouse]:
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(f'create database "{name}"'.encode())
-    url = servers.database_url.replace("/fvi?", f"/{name}?")
-    with psycopg.connect(url) as connection:
-        bootstrap(connection)
-    settings = Settings(home=home, database_url=None, redis_url=None)
-    environment = clean_environment(home) | tool_environment(settings, Servers(url, servers.redis_url))
-    yield Warehouse(url, environment)
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(f'drop database "{name}" with (force)'.encode())
 
 
 @dataclass(frozen=True)
@@ -78,7 +36,7 @@ def restated(
 ) -> Iterator[Restated]:
     """The simulated files; then a file known in 2026 that trebles a year and leaves out some mines."""
     folder, _ = simulated
-    with _warehouse(servers, tmp_path_factory.mktemp("warehouse")) as warehouse:
+    with new_warehouse(servers, tmp_path_factory.mktemp("warehouse")) as warehouse:
         with psycopg.connect(warehouse.url) as connection:
             ingest_folder(connection, folder, simulated=True)
             # one row that names no mine, whatever the simulator drew
@@ -104,11 +62,11 @@ def restated(
 
 def _restate(connection: psycopg.Connection, year: int) -> int:
     row = connection.execute(
-        "insert into landing.files (publisher, feed, name, sha256, known_at, ingested_at, "
+        "insert into landing.files (publisher, feed, name, sha256, period, known_at, ingested_at, "
         "rows_read, rows_loaded, rows_quarantined, status) "
-        "select publisher, feed, 'eia_coal/restated.csv', 'restated', %s, %s, 0, 0, 0, 'loaded' "
+        "select publisher, feed, 'eia_coal/restated.csv', 'restated', %s, %s, %s, 0, 0, 0, 'loaded' "
         "from landing.files where feed = 'eia_coal_mines' and status = 'loaded' limit 1 returning file_id",
-        (RESTATED_AT, RESTATED_AT),
+        (str(year), RESTATED_AT, RESTATED_AT),
     ).fetchone()
     assert row is not None
     file_id = int(row[0])
@@ -233,7 +191,7 @@ def test_the_catalogue_and_the_tables_have_the_same_columns(restated: Restated) 
 
 
 def test_the_real_panel_has_the_publishers_totals(servers: Servers, real_landing: Path, tmp_path: Path) -> None:
-    with _warehouse(servers, tmp_path) as warehouse:
+    with new_warehouse(servers, tmp_path) as warehouse:
         with psycopg.connect(warehouse.url) as connection:
             ingest_folder(connection, real_landing, feeds=["eia_coal_mines"])
         warehouse.build()

@@ -1,1 +1,2 @@
+-- Generated from fvi_pipeline/feeds/catalogue by `python -m fvi_pipeline.feeds.generate`: change the description.
 {{ landed_feed('eia_coal_mines') }}

@@ -3,12 +3,24 @@ with
 
 named as (
 
-    select gem_mine_id, mine_name, country, wiki_url, file_id, 'gem_coal_mines' as feed
+    select
+        gem_mine_id,
+        mine_name,
+        country,
+        wiki_url,
+        file_id,
+        'gem_coal_mines' as feed
     from {{ source('landing', 'gem_coal_mines') }}
 
     union all
 
-    select gem_mine_id, mine_name, country, wiki_url, file_id, 'gem_mine_features' as feed
+    select
+        gem_mine_id,
+        mine_name,
+        country,
+        wiki_url,
+        file_id,
+        'gem_mine_features' as feed
     from {{ source('landing', 'gem_mine_features') }}
 
 ),

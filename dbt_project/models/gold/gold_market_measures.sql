@@ -26,7 +26,7 @@ moments as (
     -- a mine of the panel, seen with what the tracker adds
     select
         vintages.as_of_year,
-        greatest(vintages.created_timestamp, tracker_release.known_at)
+        greatest(vintages.created_timestamp, tracker_release.known_at) as created_timestamp
     from {{ ref('gold_vintages') }} as vintages
     cross join tracker_release
     where vintages.is_latest
@@ -35,8 +35,8 @@ moments as (
 
     -- a mine that only the tracker has
     select
-        extract(year from tracker_release.known_at at time zone 'UTC')::int - 1,
-        tracker_release.known_at
+        extract(year from tracker_release.known_at at time zone 'UTC')::int - 1 as as_of_year,
+        tracker_release.known_at as created_timestamp
     from tracker_release
     where tracker_release.known_at is not null
 

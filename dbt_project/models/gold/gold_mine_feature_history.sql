@@ -1,7 +1,13 @@
 {{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{{ discard_stale_parts('feature_vintages') }}",
+    post_hook="{{ note_built_parts('feature_vintages') }}",
     indexes=[
         {'columns': ['mine_id', 'event_timestamp', 'created_timestamp'], 'unique': true},
         {'columns': ['event_timestamp', 'created_timestamp']},
+        {'columns': ['as_of_year', 'created_timestamp']},
     ]
 ) }}
 {#
@@ -10,42 +16,48 @@
 #}
 with
 
-subjects as (
+releases as materialized (
+
+    select releases.*
+    from {{ ref('gold_vintage_releases') }} as releases
+    inner join (
+        {{ missing_parts('feature_vintages') | indent(8) }}
+    ) as missing
+        on missing.as_of_year = releases.as_of_year
+        and missing.created_timestamp = releases.created_timestamp
+    where releases.fact_year = releases.as_of_year
+
+),
+
+subjects as materialized (
 
     select
-        releases.as_of_year,
         releases.created_timestamp,
         mine_years.*,
         mine_years.production_short_tons / nullif(mine_years.labor_hours, 0) as productivity_short_tons_per_hour
-    from {{ ref('gold_vintage_releases') }} as releases
-    inner join (
-        select
-            file_id,
-            as_of_year as fact_year,
-            mine_id,
-            mine_state,
-            mine_county,
-            mine_type,
-            company_type,
-            operator_key,
-            union_code,
-            production_short_tons,
-            average_employees,
-            labor_hours,
-            operations_count,
-            has_underground,
-            has_refuse,
-            has_preparation_plant,
-            has_active_production
-        from {{ ref('silver_mine_years') }}
-        where msha_id is not null
-    ) as mine_years
-        on mine_years.file_id = releases.file_id
-        and mine_years.fact_year = releases.fact_year
-    where releases.fact_year = releases.as_of_year
+    from releases
+    inner join lateral (
+        {{ rows_with('silver_mine_years', {'file_id': 'releases.file_id'}) | indent(8) }}
+    ) as mine_years on true
+    where mine_years.msha_id is not null
 
-)
+),
 
+{% for name, table in {'own': 'gold_mine_own_measures', 'peers': 'gold_mine_peer_measures'}.items() -%}
+{{ name }} as materialized (
+
+    select measures.*
+    from releases
+    inner join lateral (
+        {{ rows_with(
+            table,
+            {'as_of_year': 'releases.as_of_year', 'created_timestamp': 'releases.created_timestamp'},
+        ) | indent(8) }}
+    ) as measures on true
+
+){{ ',' if not loop.last }}
+
+{% endfor -%}
 select
     -- keys and context
     own.mine_id,
@@ -120,11 +132,11 @@ select
     market.coal_share_of_electricity_percent as us_coal_share_of_electricity_percent,
     market.coal_share_of_electricity_change_1y as us_coal_share_of_electricity_change_1y
 from subjects
-inner join {{ ref('gold_mine_own_measures') }} as own
+inner join own
     on own.mine_id = subjects.mine_id
     and own.as_of_year = subjects.as_of_year
     and own.created_timestamp = subjects.created_timestamp
-inner join {{ ref('gold_mine_peer_measures') }} as peers
+inner join peers
     on peers.mine_id = subjects.mine_id
     and peers.as_of_year = subjects.as_of_year
     and peers.created_timestamp = subjects.created_timestamp

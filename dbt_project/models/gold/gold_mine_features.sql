@@ -1,5 +1,4 @@
-{{ config(indexes=[{'columns': ['mine_id', 'as_of_year'], 'unique': true}]) }}
-
+{{ config(materialized='view') }}
 select history.*
 from {{ ref('gold_mine_feature_history') }} as history
 inner join {{ ref('gold_vintages') }} as vintages

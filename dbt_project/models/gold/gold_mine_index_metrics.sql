@@ -1,11 +1,28 @@
-{{ config(indexes=[{'columns': ['mine_id', 'as_of_year', 'created_timestamp'], 'unique': true}]) }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{{ discard_stale_parts('index_years') }}",
+    post_hook="{{ note_built_parts('index_years') }}",
+    indexes=[
+        {'columns': ['mine_id', 'as_of_year', 'created_timestamp'], 'unique': true},
+        {'columns': ['as_of_year']},
+        {'columns': ['is_current', 'mine_id']},
+    ],
+) }}
 {#
     What the transparent index is made of. A mine of the panel has one row per year, as known first, without the tracker's
     facts, which nobody knew then; and one current row, with all that is known now. A mine that only the tracker has gets
-    its current row alone.
+    its current row alone. A part is an as-of year.
 #}
-{%- set short_tons_per_tonne = 1.10231131 %}
+{%- set short_tons_per_million_tonnes = 1102311.31 %}
 with
+
+missing as materialized (
+
+    {{ missing_parts('index_years') | indent(4) }}
+
+),
 
 profiles as (
 
@@ -24,7 +41,9 @@ parents as (
 
     select
         parent_key,
-        sum(production_mt_per_year) * {{ short_tons_per_tonne }} as production_short_tons,
+        -- as numeric: a sum of floating-point numbers depends on the order of the rows
+        sum(production_mt_per_year::numeric)::double precision * {{ short_tons_per_million_tonnes }}
+            as production_short_tons,
         count(*)::double precision as mines_producing
     from profiles
     where parent_key is not null
@@ -33,19 +52,33 @@ parents as (
 
 ),
 
-panel_rows as (
+vintages as materialized (
+
+    select vintages.*
+    from {{ ref('gold_vintages') }} as vintages
+    inner join missing on missing.as_of_year = vintages.as_of_year
+    where vintages.is_first
+        or vintages.is_latest
+
+),
+
+panel_rows as materialized (
 
     select
         history.*,
         vintages.is_first,
         -- a year that a restatement took from the mine is not its newest any more
-        vintages.is_latest
-        and history.as_of_year
-        = max(history.as_of_year) filter (where vintages.is_latest) over (partition by history.mine_id) as is_newest
-    from {{ ref('gold_mine_feature_history') }} as history
-    inner join {{ ref('gold_vintages') }} as vintages
-        on vintages.as_of_year = history.as_of_year
-        and vintages.created_timestamp = history.created_timestamp
+        vintages.is_latest and profiles.mine_id is not null as is_newest
+    from vintages
+    inner join lateral (
+        {{ rows_with(
+            'gold_mine_feature_history',
+            {'as_of_year': 'vintages.as_of_year', 'created_timestamp': 'vintages.created_timestamp'},
+        ) | indent(8) }}
+    ) as history on true
+    left join profiles
+        on profiles.mine_id = history.mine_id
+        and profiles.panel_as_of_year = history.as_of_year
 
 ),
 
@@ -67,9 +100,9 @@ moments as (
     select
         panel_rows.mine_id,
         panel_rows.as_of_year,
+        panel_rows.created_timestamp as panel_created_timestamp,
         panel_rows.created_timestamp,
-        panel_rows.created_timestamp,
-        false
+        false as is_current
     from panel_rows
     left join profiles on profiles.mine_id = panel_rows.mine_id and panel_rows.is_newest
     where panel_rows.is_first
@@ -136,7 +169,7 @@ tracker_metrics as (
             when profiles.tracker_status = 'Operating'
                 then extract(year from profiles.tracker_known_at at time zone 'UTC')::int - profiles.opening_year
         end::double precision as years_producing,
-        profiles.production_mt_per_year * {{ short_tons_per_tonne }} as production_short_tons,
+        profiles.production_mt_per_year * {{ short_tons_per_million_tonnes }} as production_short_tons,
         null::double precision as productivity_short_tons_per_hour,
         null::double precision as production_to_peak,
         null::double precision as production_change_1y,
@@ -148,6 +181,8 @@ tracker_metrics as (
     from profiles
     left join parents on parents.parent_key = profiles.parent_key
     where profiles.panel_as_of_year is null
+        and extract(year from profiles.tracker_known_at at time zone 'UTC')::int - 1
+        in (select missing.as_of_year from missing)
 
 ),
 

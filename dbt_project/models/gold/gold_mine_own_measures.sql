@@ -1,6 +1,28 @@
-{{ config(indexes=[{'columns': ['mine_id', 'as_of_year', 'created_timestamp'], 'unique': true}]) }}
-{# A mine's own past as known at each vintage; years in which the mine is not in the panel stay null. #}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{{ discard_stale_parts('panel_vintages') }}",
+    post_hook="{{ note_built_parts('panel_vintages') }}",
+    indexes=[{'columns': ['as_of_year', 'created_timestamp', 'mine_id'], 'unique': true}],
+) }}
+{#
+    A mine's own past as known at each vintage; years in which the mine is not in the panel stay null. The past is looked up
+    mine by mine, so that a new vintage costs what its own mines have, not what the panel has.
+#}
 with
+
+releases as materialized (
+
+    select releases.*
+    from {{ ref('gold_vintage_releases') }} as releases
+    inner join (
+        {{ missing_parts('panel_vintages') | indent(8) }}
+    ) as missing
+        on missing.as_of_year = releases.as_of_year
+        and missing.created_timestamp = releases.created_timestamp
+
+),
 
 subjects as (
 
@@ -9,16 +31,17 @@ subjects as (
         releases.event_timestamp,
         releases.created_timestamp,
         mine_years.mine_id
-    from {{ ref('gold_vintage_releases') }} as releases
-    inner join {{ ref('silver_mine_years') }} as mine_years
-        on mine_years.file_id = releases.file_id
-        and mine_years.as_of_year = releases.fact_year
+    from releases
+    inner join lateral (
+        {{ rows_with('silver_mine_years', {'file_id': 'releases.file_id'}, ['mine_id', 'msha_id']) | indent(8) }}
+    ) as mine_years on true
     where releases.fact_year = releases.as_of_year
         and mine_years.msha_id is not null
 
 ),
 
-facts as (
+-- a new vintage looks its mines up one by one; where all vintages are made, the table is read once
+past as {{ 'materialized' if is_incremental() else 'not materialized' }} (
 
     select
         subjects.mine_id,
@@ -26,32 +49,45 @@ facts as (
         subjects.event_timestamp,
         subjects.created_timestamp,
         mine_years.as_of_year as fact_year,
-        subjects.as_of_year - mine_years.as_of_year as years_ago,
+        mine_years.file_id,
         mine_years.production_short_tons,
         mine_years.average_employees,
         mine_years.labor_hours,
         mine_years.operator_key,
-        mine_years.known_at,
-        mine_years.production_short_tons > 0 as is_producing,
-        -- a producing year that does not follow another one begins a run
-        mine_years.production_short_tons > 0
-        and lag(mine_years.as_of_year) over (
-            partition by
-                subjects.mine_id,
-                subjects.as_of_year,
-                subjects.created_timestamp,
-                mine_years.production_short_tons > 0
-            order by mine_years.as_of_year
-        ) is distinct from mine_years.as_of_year - 1 as is_run_start
+        mine_years.known_at
     from subjects
-    inner join {{ ref('silver_mine_years') }} as mine_years
-        on mine_years.mine_id = subjects.mine_id
-        and mine_years.as_of_year <= subjects.as_of_year
-    inner join {{ ref('gold_vintage_releases') }} as releases
-        on releases.as_of_year = subjects.as_of_year
-        and releases.created_timestamp = subjects.created_timestamp
-        and releases.fact_year = mine_years.as_of_year
-        and releases.file_id = mine_years.file_id
+    {% if is_incremental() -%}
+    inner join lateral (
+        {{ rows_with('silver_mine_years', {'mine_id': 'subjects.mine_id'}) | indent(8) }}
+    ) as mine_years on true
+    {%- else -%}
+    inner join {{ ref('silver_mine_years') }} as mine_years on mine_years.mine_id = subjects.mine_id
+    {%- endif %}
+    where mine_years.as_of_year <= subjects.as_of_year
+
+),
+
+facts as (
+
+    select
+        past.*,
+        past.as_of_year - past.fact_year as years_ago,
+        past.production_short_tons > 0 as is_producing,
+        -- a producing year that does not follow another one begins a run
+        past.production_short_tons > 0
+        and coalesce(
+            lag(past.fact_year) over (
+                partition by past.mine_id, past.as_of_year, past.created_timestamp, past.production_short_tons > 0
+                order by past.fact_year
+            ) <> past.fact_year - 1,
+            true
+        ) as is_run_start
+    from past
+    inner join releases
+        on releases.as_of_year = past.as_of_year
+        and releases.created_timestamp = past.created_timestamp
+        and releases.fact_year = past.fact_year
+        and releases.file_id = past.file_id
 
 )
 

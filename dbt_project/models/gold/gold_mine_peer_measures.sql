@@ -1,4 +1,11 @@
-{{ config(indexes=[{'columns': ['mine_id', 'as_of_year', 'created_timestamp'], 'unique': true}]) }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{{ discard_stale_parts('panel_vintages') }}",
+    post_hook="{{ note_built_parts('panel_vintages') }}",
+    indexes=[{'columns': ['as_of_year', 'created_timestamp', 'mine_id'], 'unique': true}],
+) }}
 {#
     What a mine's operator, county, state and basin say at each vintage, from the year and the year before it. Rows that
     name no mine count in the totals of places, and nowhere else.
@@ -23,9 +30,14 @@ facts as (
         mine_years.production_short_tons > 0 as is_producing,
         mine_years.known_at
     from {{ ref('gold_vintage_releases') }} as releases
-    inner join {{ ref('silver_mine_years') }} as mine_years
-        on mine_years.file_id = releases.file_id
-        and mine_years.as_of_year = releases.fact_year
+    inner join (
+        {{ missing_parts('panel_vintages') | indent(8) }}
+    ) as missing
+        on missing.as_of_year = releases.as_of_year
+        and missing.created_timestamp = releases.created_timestamp
+    inner join lateral (
+        {{ rows_with('silver_mine_years', {'file_id': 'releases.file_id'}) | indent(8) }}
+    ) as mine_years on true
     where releases.as_of_year - releases.fact_year in (0, 1)
 
 ),

@@ -6,22 +6,12 @@
 #}
 with
 
-releases as (
-
-    select distinct
-        as_of_year,
-        file_id,
-        known_at
-    from {{ ref('silver_mine_years') }}
-
-),
-
 first_releases as (
 
     select
         as_of_year,
         min(known_at) as known_at
-    from releases
+    from {{ ref('silver_mine_releases') }}
     group by as_of_year
 
 ),
@@ -39,7 +29,7 @@ vintages as (
         first_releases.as_of_year,
         max(releases.known_at) as known_at
     from first_releases
-    inner join releases
+    inner join {{ ref('silver_mine_releases') }} as releases
         on releases.as_of_year <= first_releases.as_of_year
         and releases.known_at > first_releases.known_at
     group by first_releases.as_of_year, date_trunc('day', releases.known_at, 'UTC')

@@ -51,9 +51,17 @@ emissions as (
 
 moments as (
 
-    select country, as_of_year, known_at from energy
+    select
+        country,
+        as_of_year,
+        known_at
+    from energy
     union
-    select country, as_of_year, known_at from emissions
+    select
+        country,
+        as_of_year,
+        known_at
+    from emissions
 
 )
 

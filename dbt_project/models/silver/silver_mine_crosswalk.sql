@@ -9,8 +9,9 @@ panel as (
     select distinct
         mine_id,
         msha_id
-    from {{ ref('silver_mine_metrics') }}
-    where msha_id is not null
+    from {{ ref('silver_mine_years') }}
+    where known_until is null
+        and msha_id is not null
 
 ),
 

@@ -1,5 +1,4 @@
-{{ config(indexes=[{'columns': ['mine_id', 'as_of_year']}]) }}
-
+{{ config(materialized='view') }}
 select
     mine_id,
     msha_id,
@@ -21,6 +20,7 @@ select
     labor_hours,
     file_id,
     source_row_numbers,
-    known_at
+    known_at,
+    precedence_rule
 from {{ ref('silver_mine_metrics_history') }}
 where known_until is null

@@ -1,109 +1,175 @@
-{{ config(indexes=[{'columns': ['mine_id', 'as_of_year']}]) }}
-
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook=["set local work_mem = '256MB'", "{{ discard_stale_parts('mine_releases') }}"],
+    post_hook="{{ note_built_parts('mine_releases') }}",
+    indexes=[{'columns': ['mine_id', 'as_of_year']}, {'columns': ['file_id']}],
+) }}
+{#
+    Written for files of millions of rows: no row is sorted, only operations that have several rows are put together, and
+    spellings are put right once per spelling. Landing has trimmed all text, and an ID of zeros is none there.
+#}
+{%- set unchanged_columns = [
+    'file_id', 'row_number', 'as_of_year', 'mine_name', 'mine_state', 'mine_county', 'mine_status', 'mine_type',
+    'operation_type', 'operating_company', 'operating_company_address', 'production_short_tons', 'average_employees',
+    'labor_hours',
+] %}
+{%- set attributes = [
+    'mine_id', 'msha_id', 'as_of_year', 'mine_type', 'operation_type', 'mine_name', 'mine_state', 'mine_county', 'mine_basin',
+    'mine_status', 'company_type', 'operating_company', 'operator_key', 'operating_company_address', 'union_code',
+] %}
 with
 
-rows as (
+releases as materialized (
+
+    select releases.*
+    from {{ ref('silver_mine_releases') }} as releases
+    inner join (
+        {{ missing_parts('mine_releases') | indent(8) }}
+    ) as missing on missing.file_id = releases.file_id
+
+),
+
+published as not materialized (
 
     select
-        file_id,
-        row_number,
-        as_of_year,
-        -- an ID of zeros identifies no mine
-        coalesce(
-            'msha:' || nullif(msha_id, '0000000'),
-            'eia:' || as_of_year || '-' || row_number
-        ) as mine_id,
-        nullif(msha_id, '0000000') as msha_id,
-        {{ trimmed('mine_name') }} as mine_name,
-        {{ trimmed('mine_state') }} as mine_state,
-        {{ trimmed('mine_county') }} as mine_county,
-        coalesce({{ trimmed('mine_basin') }}, {{ trimmed('coal_supply_region') }}) as mine_basin,
-        {{ trimmed('mine_status') }} as mine_status,
-        {{ trimmed('mine_type') }} as mine_type,
-        replace({{ trimmed('company_type') }}, 'Indepedent', 'Independent') as company_type,
-        {{ trimmed('operation_type') }} as operation_type,
-        {{ trimmed('operating_company') }} as operating_company,
-        {{ company_key('operating_company') }} as operator_key,
-        {{ trimmed('operating_company_address') }} as operating_company_address,
-        -- 'of' and 'Of' are the same union
-        replace(replace(initcap({{ trimmed('union_code') }}), ' Of ', ' of '), ' And ', ' and ') as union_code,
-        production_short_tons,
-        average_employees,
-        labor_hours,
-        known_at
+        {% for column in unchanged_columns -%}
+        {{ column }},
+        {% endfor -%}
+        company_type as published_company_type,
+        union_code as published_union,
+        coalesce(mine_basin, coal_supply_region) as mine_basin,
+        msha_id,
+        hashtextextended(msha_id || coalesce(mine_type, '') || coalesce(operation_type, ''), file_id) as operation_hash
     from {{ ref('bronze_eia_coal_mines') }}
+    -- an array, so that landing's key finds the rows
+    where file_id = any(array(select releases.file_id from releases))
 
 ),
 
-releases as (
+-- few: rows of old years that share mine, type and operation are parts of one operation. Operations that share a hash
+-- by chance only go the longer way, on which rows are put together by their keys.
+repeated as materialized (
 
-    select
-        file_id,
-        as_of_year,
-        min(known_at) as known_at
-    from rows
-    group by file_id, as_of_year
-
-),
-
--- a file is a whole release of its year: it holds until the next file with rows of that year
-release_periods as (
-
-    select
-        file_id,
-        as_of_year,
-        known_at,
-        lead(known_at) over (partition by as_of_year order by known_at, file_id) as known_until
-    from releases
+    select operation_hash
+    from published
+    where msha_id is not null
+    group by operation_hash
+    having count(*) > 1
 
 ),
 
--- rows of old years that share mine, type and operation are parts of one operation
-merged as (
+spellings as (
+
+    select distinct
+        operating_company,
+        published_company_type,
+        published_union
+    from published
+
+),
+
+spelled as materialized (
 
     select
-        *,
-        sum(production_short_tons) over operation_rows as operation_production_short_tons,
-        sum(average_employees) over operation_rows as operation_average_employees,
-        sum(labor_hours) over operation_rows as operation_labor_hours,
-        array_agg(row_number) over operation_rows as source_row_numbers,
+        coalesce(operating_company, '') as operating_company,
+        coalesce(published_company_type, '') as published_company_type,
+        coalesce(published_union, '') as published_union,
+        {{ company_key('operating_company') }} as operator_key,
+        replace(published_company_type, 'Indepedent', 'Independent') as company_type,
+        -- 'of' and 'Of' are the same union
+        replace(replace(initcap(published_union), ' Of ', ' of '), ' And ', ' and ') as union_code
+    from spellings
+
+),
+
+panel_rows as not materialized (
+
+    select
+        published.*,
+        coalesce(
+            'msha:' || published.msha_id, 'eia:' || published.as_of_year || '-' || published.row_number
+        ) as mine_id,
+        spelled.operator_key,
+        spelled.company_type,
+        spelled.union_code
+    from published
+    left join spelled
+        on spelled.operating_company = coalesce(published.operating_company, '')
+        and spelled.published_company_type = coalesce(published.published_company_type, '')
+        and spelled.published_union = coalesce(published.published_union, '')
+
+),
+
+-- names and owners are those of the row with the largest production
+put_together as (
+
+    select
+        panel_rows.*,
+        sum(panel_rows.production_short_tons) over operation_rows as operation_production_short_tons,
+        sum(panel_rows.average_employees) over operation_rows as operation_average_employees,
+        sum(panel_rows.labor_hours) over operation_rows as operation_labor_hours,
+        array_agg(panel_rows.row_number) over operation_rows as source_row_numbers,
         row_number() over (
-            partition by file_id, as_of_year, mine_id, mine_type, operation_type
-            order by production_short_tons desc nulls last, row_number
+            partition by panel_rows.file_id, panel_rows.mine_id, panel_rows.mine_type, panel_rows.operation_type
+            order by panel_rows.production_short_tons desc nulls last, panel_rows.row_number
         ) as size_rank
-    from rows
+    from panel_rows
+    inner join repeated on repeated.operation_hash = panel_rows.operation_hash
+    where panel_rows.msha_id is not null
     window operation_rows as (
-        partition by file_id, as_of_year, mine_id, mine_type, operation_type
-        order by row_number rows between unbounded preceding and unbounded following
+        partition by panel_rows.file_id, panel_rows.mine_id, panel_rows.mine_type, panel_rows.operation_type
+        order by panel_rows.row_number rows between unbounded preceding and unbounded following
     )
+
+),
+
+operations as (
+
+    select
+        {% for column in attributes -%}
+        panel_rows.{{ column }},
+        {% endfor -%}
+        panel_rows.production_short_tons,
+        panel_rows.average_employees,
+        panel_rows.labor_hours,
+        panel_rows.file_id,
+        array[panel_rows.row_number] as source_row_numbers
+    from panel_rows
+    left join repeated
+        on repeated.operation_hash = panel_rows.operation_hash
+        and panel_rows.msha_id is not null
+    where repeated.operation_hash is null
+
+    union all
+
+    select
+        {% for column in attributes -%}
+        {{ column }},
+        {% endfor -%}
+        operation_production_short_tons,
+        operation_average_employees,
+        operation_labor_hours,
+        file_id,
+        source_row_numbers
+    from put_together
+    where size_rank = 1
 
 )
 
 select
-    merged.mine_id,
-    merged.msha_id,
-    merged.as_of_year,
-    merged.mine_type,
-    merged.operation_type,
-    merged.mine_name,
-    merged.mine_state,
-    merged.mine_county,
-    merged.mine_basin,
-    merged.mine_status,
-    merged.company_type,
-    merged.operating_company,
-    merged.operator_key,
-    merged.operating_company_address,
-    merged.union_code,
-    merged.operation_production_short_tons::bigint as production_short_tons,
-    merged.operation_average_employees::int as average_employees,
-    merged.operation_labor_hours::bigint as labor_hours,
-    merged.file_id,
-    merged.source_row_numbers,
-    release_periods.known_at,
-    release_periods.known_until
-from merged
-inner join release_periods
-    on release_periods.file_id = merged.file_id
-    and release_periods.as_of_year = merged.as_of_year
-where merged.size_rank = 1
+    {% for column in attributes -%}
+    operations.{{ column }},
+    {% endfor -%}
+    operations.production_short_tons::bigint as production_short_tons,
+    operations.average_employees::integer as average_employees,
+    operations.labor_hours::bigint as labor_hours,
+    operations.file_id,
+    operations.source_row_numbers,
+    releases.known_at,
+    releases.known_until,
+    releases.superseded_by_file_id,
+    releases.precedence_rule
+from operations
+inner join releases on releases.file_id = operations.file_id

@@ -1,4 +1,11 @@
-{{ config(indexes=[{'columns': ['mine_id'], 'unique': true}]) }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{{ discard_stale_profiles() }}",
+    post_hook="{{ note_built_profiles() }}",
+    indexes=[{'columns': ['mine_id'], 'unique': true}],
+) }}
 {#
     What is known now about each mine: the newest year of the panel, and the newest release of the tracker. Where several
     tracker rows are one mine (phases, or two tracker mines with one MSHA ID) the leading row gives the attributes: the
@@ -6,6 +13,33 @@
     its status; what phases have in common (reserves, area, workforce) is taken once, as the largest value.
 #}
 with
+
+mines as materialized (
+
+    select distinct crosswalk.mine_id
+    from {{ ref('silver_mine_crosswalk') }} as crosswalk
+    {%- if is_incremental() %}
+    where
+        not exists (
+            select
+            from {{ this }} as profiles
+            where profiles.mine_id = crosswalk.mine_id
+        )
+    {%- endif %}
+
+),
+
+panel_years as materialized (
+
+    select mine_years.*
+    from mines
+    inner join lateral (
+        {{ rows_with('silver_mine_years', {'mine_id': 'mines.mine_id'}) | indent(8) }}
+    ) as mine_years on true
+    where mine_years.known_until is null
+        and mine_years.msha_id is not null
+
+),
 
 panel as (
 
@@ -22,9 +56,7 @@ panel as (
         as_of_year,
         production_short_tons,
         known_at
-    from {{ ref('silver_mine_years') }}
-    where known_until is null
-        and msha_id is not null
+    from panel_years
     order by mine_id, as_of_year desc
 
 ),
@@ -35,19 +67,8 @@ panel_span as (
         mine_id,
         min(as_of_year) filter (where production_short_tons > 0) as first_production_year,
         max(as_of_year) filter (where production_short_tons > 0) as last_production_year
-    from {{ ref('silver_mine_years') }}
-    where known_until is null
-        and msha_id is not null
+    from panel_years
     group by mine_id
-
-),
-
-newest_release as (
-
-    select file_id
-    from {{ ref('bronze_gem_coal_mines') }}
-    order by known_at desc, file_id desc
-    limit 1
 
 ),
 
@@ -75,9 +96,9 @@ tracker_rows as (
                 ) nulls last,
                 gem.row_number
         ) as lead_rank
-    from {{ ref('bronze_gem_coal_mines') }} as gem
-    inner join newest_release on newest_release.file_id = gem.file_id
+    from ({{ newest_tracker_rows() | indent(4) }}) as gem
     inner join {{ ref('silver_mine_crosswalk') }} as crosswalk on crosswalk.gem_mine_id = gem.gem_mine_id
+    inner join mines on mines.mine_id = crosswalk.mine_id
 
 ),
 

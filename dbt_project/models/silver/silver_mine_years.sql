@@ -1,5 +1,11 @@
-{{ config(indexes=[{'columns': ['mine_id']}, {'columns': ['file_id', 'as_of_year']}]) }}
-
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{{ discard_stale_parts('mine_releases') }}",
+    post_hook="{{ note_built_parts('mine_releases') }}",
+    indexes=[{'columns': ['file_id', 'mine_id'], 'unique': true}, {'columns': ['mine_id', 'as_of_year']}],
+) }}
 with
 
 operations as (
@@ -11,6 +17,14 @@ operations as (
             order by production_short_tons desc nulls last, labor_hours desc nulls last, mine_type, operation_type
         ) as size_rank
     from {{ ref('silver_mine_metrics_history') }}
+    -- an array, so that an index finds the rows
+    where
+        file_id = any(array(
+            select missing.file_id
+            from (
+                {{ missing_parts('mine_releases') | indent(16) }}
+            ) as missing
+        ))
 
 ),
 
@@ -23,7 +37,7 @@ totals as (
         sum(production_short_tons)::double precision as production_short_tons,
         sum(average_employees)::double precision as average_employees,
         sum(labor_hours)::double precision as labor_hours,
-        count(*)::int as operations_count,
+        count(*)::integer as operations_count,
         bool_or(mine_type = 'Underground') as has_underground,
         bool_or(mine_type = 'Surface') as has_surface,
         bool_or(mine_type = 'Refuse') as has_refuse,
@@ -36,7 +50,18 @@ totals as (
 
 -- names and owners are those of the largest operation
 select
-    totals.*,
+    totals.file_id,
+    totals.as_of_year,
+    totals.mine_id,
+    totals.production_short_tons,
+    totals.average_employees,
+    totals.labor_hours,
+    totals.operations_count,
+    totals.has_underground,
+    totals.has_surface,
+    totals.has_refuse,
+    totals.has_preparation_plant,
+    totals.has_active_production,
     largest.msha_id,
     largest.mine_name,
     largest.mine_state,

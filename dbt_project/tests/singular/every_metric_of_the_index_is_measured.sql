@@ -2,7 +2,10 @@
 {%- set metrics = described_columns('gold_mine_index_metrics', 'metric') %}
 select described.metric
 from (
-    values {% for metric in metrics %}('{{ metric.name }}'){{ ', ' if not loop.last }}{% endfor %}
+    values
+    {%- for metric in metrics %}
+    ('{{ metric.name }}'){{ ',' if not loop.last }}
+    {%- endfor %}
 ) as described (metric)
 left join {{ ref('vw_metric_dq') }} as measured on measured.metric = described.metric
 where measured.metric is null

@@ -1,6 +1,16 @@
-{{ config(meta={'dagster': {'ref': {'name': 'silver_mine_metrics_history'}}}) }}
+{{ config(meta={
+    'dagster': {'ref': {'name': 'silver_mine_metrics_history'}}, 'new_parts_of': 'silver_mine_metrics_history'
+}) }}
 -- Each row of each EIA file is in exactly one operation, with its production: nothing is lost or counted twice.
 with
+
+files as (
+
+    select file_id
+    from {{ ref('silver_mine_releases') }}
+    where {{ is_unchecked('file_id::text') }}
+
+),
 
 bronze as (
 
@@ -9,6 +19,7 @@ bronze as (
         count(*) as rows,
         sum(production_short_tons) as production_short_tons
     from {{ ref('bronze_eia_coal_mines') }}
+    where file_id = any(array(select files.file_id from files))
     group by file_id
 
 ),
@@ -20,6 +31,7 @@ silver as (
         sum(cardinality(source_row_numbers)) as rows,
         sum(production_short_tons) as production_short_tons
     from {{ ref('silver_mine_metrics_history') }}
+    where file_id = any(array(select files.file_id from files))
     group by file_id
 
 )

@@ -7,6 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from fvi_pipeline.feeds.catalogue.apis import (
+    EIA_API_COAL_PRICES,
+    EIA_API_MINE_PRODUCTION,
+    IMF_OUTLOOK,
+    UN_COMTRADE_COAL,
+    WORLD_BANK_INDICATORS,
+)
 from fvi_pipeline.feeds.catalogue.eia import EIA_COAL_MINES
 from fvi_pipeline.feeds.catalogue.gem import GEM_COAL_MINES, GEM_MINE_FEATURES
 from fvi_pipeline.feeds.catalogue.owid import OWID_CO2, OWID_ENERGY
@@ -23,6 +30,11 @@ FEEDS: Mapping[str, Feed] = MappingProxyType(
             WORLD_BANK_PRICES,
             OWID_ENERGY,
             OWID_CO2,
+            EIA_API_MINE_PRODUCTION,
+            EIA_API_COAL_PRICES,
+            WORLD_BANK_INDICATORS,
+            UN_COMTRADE_COAL,
+            IMF_OUTLOOK,
         )
     }
 )

@@ -89,7 +89,7 @@ def gem_workbook(release: str = "April 2024") -> bytes:
                     "-",
                     "Poland",
                     "Bogdanka",
-                    "TBD",
+                    "Proposed",
                     "1,5",
                     "1,234",
                     "2024-2025",

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fvi_pipeline.feeds.catalogue import FEEDS
-from fvi_pipeline.feeds.description import Feed
-from fvi_pipeline.feeds.errors import UnreadableFileError
-from fvi_pipeline.feeds.parse import ParsedFile, parse
+from fvi_pipeline.feeds.parse import parse
+from tests.unit.feeds.accounting import reconciled
+from tests.unit.feeds.damage import damaged_bytes
 from tests.unit.feeds.files import ENERGY_CSV, eia_csv, gem_workbook, geojson, world_bank_workbook
 
 ORIGINALS: dict[str, tuple[str, bytes]] = {
@@ -23,52 +23,12 @@ ORIGINALS: dict[str, tuple[str, bytes]] = {
 }
 
 
-def reconciled(feed: Feed, name: str, content: bytes) -> ParsedFile | None:
-    try:
-        parsed = parse(feed, name, content)
-    except UnreadableFileError:
-        return None
-    assert parsed.rows_read == parsed.frame.height + len(parsed.quarantined)
-    places = [(row.part, row.row_number) for row in parsed.quarantined]
-    part = feed.part_column
-    loaded = [(row[part] if part else "", row["row_number"]) for row in parsed.frame.iter_rows(named=True)]
-    assert len({*places, *loaded}) == parsed.rows_read
-    text = parsed.frame.write_csv() + "".join(row.raw + row.reason for row in parsed.quarantined)
-    assert "\x00" not in text
-    assert all(row.reason for row in parsed.quarantined)
-    return parsed
-
-
-def mutated(draw: st.DrawFn, content: bytes) -> bytes:
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, len(content)))
-        size = draw(st.integers(0, 40))
-        kind = draw(st.sampled_from(["cut", "drop", "insert", "swap", "repeat"]))
-        if kind == "cut":
-            content = content[:at]
-        elif kind == "drop":
-            content = content[:at] + content[at + size :]
-        elif kind == "insert":
-            piece = draw(st.one_of(st.binary(max_size=12), st.sampled_from([b'"', b",", b"\n", b"\r", b"\x00", b"-"])))
-            content = content[:at] + piece + content[at:]
-        elif kind == "swap":
-            content = content[at:] + content[:at]
-        else:
-            content = content[:at] + content[at : at + size] + content[at:]
-    return content
-
-
-@st.composite
-def damaged(draw: st.DrawFn, feed: str) -> bytes:
-    return mutated(draw, ORIGINALS[feed][1])
-
-
 @pytest.mark.parametrize("feed", ORIGINALS)
 def test_damaged_bytes(feed: str) -> None:
-    name = ORIGINALS[feed][0]
+    name, original = ORIGINALS[feed]
 
     @settings(max_examples=120, deadline=None, derandomize=True, database=None)
-    @given(damaged(feed))
+    @given(damaged_bytes(original))
     def check(content: bytes) -> None:
         reconciled(FEEDS[feed], name, content)
 

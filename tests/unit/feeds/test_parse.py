@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import csv
+import io
+import json
 from datetime import UTC, date, datetime
 
 import polars as pl
@@ -46,7 +49,7 @@ def test_every_header_form_fills_the_same_columns(header: str) -> None:
     row = row_of(header, MSHA_ID="100347", Mine_Name="Rosa", Union_Code="UNIT", Average_Employees="12")
     frame = parse_eia(eia_csv(header, (row,)), 1990).frame
     record = frame.row(0, named=True)
-    assert list(record) == ["row_number", *(column.name for column in EIA.parts[0].columns)]
+    assert list(record) == ["row_number", *(column.name for column in EIA.parts[0].columns), "other_values"]
     assert record["msha_id"] == "0100347"
     assert record["union_code"] == "UNIT"
     assert record["mine_basin"] is None
@@ -68,6 +71,46 @@ def test_values_are_typed_and_nothing_is_null() -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
 def test_text_that_is_not_utf8_is_read_as_windows_1252(encoding: str) -> None:
     assert parse_eia(eia_csv(encoding=encoding)).frame["mine_name"][2] == "Café Mine"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le with mark", "utf-16-be with mark"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_the_encoding_is_told_by_the_mark_and_the_delimiter_by_the_header(encoding: str, delimiter: str) -> None:
+    rows = list(csv.reader(io.StringIO(eia_csv().decode("utf-8-sig"))))
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter).writerows(rows)
+    name, _, mark = encoding.partition(" ")
+    content = (("\ufeff" if mark else "") + text.getvalue()).encode(name)
+    assert parse_eia(content).facts_digest == parse_eia(eia_csv()).facts_digest
+
+
+def test_a_header_may_hold_line_feeds() -> None:
+    header = HEADER_2013.replace("Production (short tons)", '"Production\n(short tons)"').replace(
+        "MSHA ID", '"MSHA\nID"'
+    )
+    parsed = parse_eia(eia_csv(header))
+    assert parsed.facts_digest == parse_eia(eia_csv()).facts_digest
+    assert not parsed.unknown_columns
+
+
+def test_the_digest_is_of_the_facts_whatever_their_order() -> None:
+    whole = parse_eia(eia_csv())
+    turned = parse_eia(eia_csv(rows=(ROWS_2013[2], ROWS_2013[0], ROWS_2013[1], ROWS_2013[0])))
+    assert turned.facts_digest == whole.facts_digest
+    assert parse_eia(eia_csv(rows=ROWS_2013[:2])).facts_digest != whole.facts_digest
+    assert parse_eia(eia_csv(rows=(*ROWS_2013[:2], ROWS_2013[2].replace("1,247", "1,248")))).facts_digest not in (
+        whole.facts_digest,
+        None,
+    )
+
+
+def test_undescribed_columns_are_kept_with_their_titles() -> None:
+    header = HEADER_2013 + ",Depth (ft),,depth (FT)"
+    parsed = parse_eia(eia_csv(header, (ROWS_2013[0] + ',"1""2",x,\\', ROWS_2013[1] + ",-,,")))
+    assert parsed.unknown_columns == ("Depth (ft)", "depth (FT)")
+    first, second = parsed.frame["other_values"].to_list()
+    assert json.loads(first) == {"Depth (ft)": '1"2', "column 18": "x", "depth (FT)": "\\"}
+    assert second is None
 
 
 def test_a_file_without_byte_order_mark_with_titles_and_blank_lines() -> None:
@@ -205,13 +248,14 @@ def test_gem_workbook_both_sheets() -> None:
     assert frame["row_number"].to_list() == [2, 3, 4, 2]
     assert frame["msha_id"].to_list() == [None, "0100347", None, None]
     assert frame["capacity_mt_per_year"].to_list() == [None, None, 1.5, None]
-    assert frame["workforce_size"].to_list() == [703.0, 1234.5, 1234.0, None]
+    assert frame["workforce_size"].to_list() == [703.0, 1234.5, None, None]
     assert frame["mine_size_km2"].to_list() == [None, 2.5, None, 5.45]
     assert frame["closing_year"].to_list() == [None, None, None, 2015]
-    assert frame["status"].to_list() == ["Operating", "Operating", "TBD", None]
+    assert frame["status"].to_list() == ["Operating", "Operating", "Proposed", None]
     rejected = {(v.part, v.row_number, v.column_name) for v in parsed.rejected_values}
     assert {
         ("open", 3, "capacity_mt_per_year"),
+        ("open", 4, "workforce_size"),
         ("open", 4, "opening_year"),
         ("open", 4, "mine_size_km2"),
         ("closed", 2, "latitude"),
@@ -265,7 +309,7 @@ def test_every_feed_writes_the_columns_it_describes_once() -> None:
             assert len(names) == len(set(names))
             assert part.marks & {header for column in part.columns for header in column.headers}
         assert feed.licence
-        assert feed.downloads or feed.manual_download
+        assert feed.downloads or feed.manual_download or feed.api
 
 
 def test_numbers_that_are_none() -> None:

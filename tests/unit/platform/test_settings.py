@@ -46,6 +46,14 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
     assert settings.redis_port is None
 
 
+def test_keys_of_apis_are_read_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FVI_EIA_API_KEY", "a-secret")
+    monkeypatch.setenv("FVI_COMTRADE_API_KEY", "")
+    settings = Settings()
+    assert settings.api_keys == {"FVI_EIA_API_KEY": "a-secret"}
+    assert "a-secret" not in f"{settings!r} {settings.model_dump()}"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -82,3 +90,14 @@ def test_exports_survive_any_character() -> None:
     script = f'{lines}\nprintf %s "$FVI_TEST_VALUE"; case "$PATH" in "/opt/an env/bin":*) ;; *) exit 1;; esac'
     result = subprocess.run(["bash", "-u", "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout == value
+
+
+def test_the_dbt_of_a_shell_is_the_one_that_waits_for_its_turn(tmp_path: Path) -> None:
+    import subprocess
+
+    command = tmp_path / "fvi-dbt"
+    command.write_text('#!/bin/sh\nprintf "%s|" "$@"\n')
+    command.chmod(0o755)
+    script = f"{shell_exports({}, tmp_path)}\ndbt build --select 'a b'"
+    result = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout == "build|--select|a b|"

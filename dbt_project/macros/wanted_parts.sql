@@ -1,0 +1,140 @@
+{#
+    The parts of each kind of incremental model: `key` maps its key columns to their types, `wanted` is the query of the
+    parts that there should be now, with inputs_digest and as_of_year. A digest is made of contents (hashes of files, the
+    market's figures), not of times of running.
+#}
+{% macro parts_of(kind) -%}
+{%- if kind == 'mine_releases' -%}
+    {{ return({'key': {'file_id': 'bigint'}, 'wanted': _wanted_mine_releases()}) }}
+{%- elif kind == 'panel_vintages' -%}
+    {{ return({'key': {'as_of_year': 'integer', 'created_timestamp': 'timestamptz'}, 'wanted': _wanted_vintages()}) }}
+{%- elif kind == 'feature_vintages' -%}
+    {{ return({
+        'key': {'as_of_year': 'integer', 'created_timestamp': 'timestamptz'}, 'wanted': _wanted_feature_vintages()
+    }) }}
+{%- elif kind == 'outcomes' -%}
+    {{ return({'key': {'as_of_year': 'integer', 'horizon_years': 'integer'}, 'wanted': _wanted_outcomes()}) }}
+{%- elif kind == 'index_years' -%}
+    {{ return({'key': {'as_of_year': 'integer'}, 'wanted': _wanted_index_years()}) }}
+{%- else -%}
+    {{ exceptions.raise_compiler_error('There is no kind of parts called ' ~ kind ~ '; wanted_parts.sql has them.') }}
+{%- endif -%}
+{%- endmacro %}
+
+{% macro _wanted_mine_releases() -%}
+select
+    file_id,
+    as_of_year,
+    md5(
+        concat_ws('|', content_digest, as_of_year, known_at, known_until, superseded_by_file_id, precedence_rule)
+    ) as inputs_digest
+from {{ ref('silver_mine_releases') }}
+{%- endmacro %}
+
+{% macro _wanted_vintages() -%}
+select
+    as_of_year,
+    created_timestamp,
+    md5(string_agg(concat_ws('|', fact_year, file_id, content_digest, known_at), ';' order by fact_year))
+        as inputs_digest
+from {{ ref('gold_vintage_releases') }}
+group by as_of_year, created_timestamp
+{%- endmacro %}
+
+{% macro _wanted_feature_vintages() -%}
+select
+    vintages.as_of_year,
+    vintages.created_timestamp,
+    md5(concat_ws('|', vintages.inputs_digest, market::text)) as inputs_digest
+from (
+    {{ _wanted_vintages() | indent(4) }}
+) as vintages
+left join {{ ref('gold_market_measures') }} as market
+    on market.country = 'United States'
+    and market.as_of_year = vintages.as_of_year
+    and market.created_timestamp = vintages.created_timestamp
+{%- endmacro %}
+
+{% macro _wanted_outcomes() -%}
+with
+
+first_releases as (
+
+    select
+        releases.as_of_year,
+        concat_ws('|', releases.file_id, releases.content_digest, releases.created_timestamp) as release
+    from {{ ref('gold_vintage_releases') }} as releases
+    inner join {{ ref('gold_vintages') }} as vintages
+        on vintages.as_of_year = releases.as_of_year
+        and vintages.created_timestamp = releases.created_timestamp
+    where vintages.is_first
+        and releases.fact_year = releases.as_of_year
+
+)
+
+select
+    cohort.as_of_year,
+    horizons.horizon_years,
+    md5(concat_ws(';', cohort.release, outcome.release)) as inputs_digest
+from first_releases as cohort
+cross join (values (1), (2), (3), (5), (10), (20)) as horizons (horizon_years)
+inner join first_releases as outcome on outcome.as_of_year = cohort.as_of_year + horizons.horizon_years
+{%- endmacro %}
+
+{# A year's part holds the panel's rows of that year, and of the mines that only the tracker has those of its release. #}
+{% macro _wanted_index_years() -%}
+{%- set tracker_year = "extract(year from tracker_known_at at time zone 'UTC')::integer - 1" -%}
+with
+
+features as (
+
+    select
+        wanted.as_of_year,
+        string_agg(wanted.inputs_digest, ';' order by wanted.created_timestamp) as digest
+    from (
+        {{ _wanted_feature_vintages() | indent(8) }}
+    ) as wanted
+    group by wanted.as_of_year
+
+),
+
+profiles as (
+
+    select
+        coalesce(panel_as_of_year, {{ tracker_year }}) as as_of_year,
+        sum(hashtextextended(profiles::text, 0)) as digest
+    from {{ ref('silver_mine_profiles') }} as profiles
+    group by 1
+
+),
+
+-- the parent companies of the tracker's mines count mines of the panel too
+parents as (
+
+    select
+        max({{ tracker_year }}) as as_of_year,
+        sum(hashtextextended(concat_ws('|', mine_id, parent_key, production_mt_per_year), 0)) as digest
+    from {{ ref('silver_mine_profiles') }}
+    where tracker_status = 'Operating'
+
+),
+
+market as (
+
+    select
+        as_of_year,
+        sum(hashtextextended(market::text, 0)) as digest
+    from {{ ref('gold_market_measures') }} as market
+    group by as_of_year
+
+)
+
+select
+    as_of_year,
+    md5(concat_ws('|', features.digest, profiles.digest, parents.digest, market.digest)) as inputs_digest
+from profiles
+full outer join features using (as_of_year)
+left join parents using (as_of_year)
+left join market using (as_of_year)
+where as_of_year is not null
+{%- endmacro %}

@@ -1,0 +1,197 @@
+"""The sources that a feature names are what it is computed from: no value beside them moves it, and each of them does.
+
+Some values of the silver tables are changed, one here and one there, and gold is built again. A feature of a mine and
+year may differ only where one of its sources says that a changed value counts; and for every source there is a row
+in which its value alone was changed and the feature moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from fvi_pipeline.platform.servers import Servers
+from fvi_pipeline.platform.settings import PROJECT_ROOT
+from fvi_pipeline.simulator import SimulationConfig, write_landing_folder
+from fvi_pipeline.trace.gold import FEATURES
+from fvi_pipeline.trace.sources import Peers, Source, load_lineage
+from tests.integration.small_warehouse import SmallWarehouse, small_warehouse
+
+YEARS = "silver_mine_years"
+PRICES, ENERGY = "silver_commodity_prices", "silver_country_energy"
+COAL, GAS, SHARE = (
+    "coal_australian_usd_per_tonne",
+    "natural_gas_us_usd_per_mmbtu",
+    "coal_share_of_electricity_percent",
+)
+# far enough apart that no window of two years holds months of both
+COAL_YEAR, GAS_YEAR, SHARE_YEAR = 2005, 2010, 2008
+CELLS_PER_COLUMN = 4
+_PRODUCTION = "production_short_tons"
+_OTHER_TEXT = {
+    "company_type": ("Contractor", "Operating Subsidiary", "Independent Producer Operator"),
+    "mine_type": ("Surface", "Underground"),
+    "union_code": ("Non-Union", "United Mine Workers of America"),
+}
+Key = tuple[str, int]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One changed value of `silver_mine_years`."""
+
+    mine: str
+    year: int
+    column: str
+
+
+@dataclass(frozen=True)
+class Perturbed:
+    """Gold before and after, silver before and after, and what was changed."""
+
+    features: tuple[Mapping[Key, Row], Mapping[Key, Row]]
+    years: tuple[Mapping[Key, Row], Mapping[Key, Row]]
+    cells: tuple[Cell, ...]
+    sources: Mapping[str, tuple[Source, ...]]
+
+    def changed(self, key: Key, feature: str) -> bool:
+        """Whether the feature of the mine and year differs."""
+        return bool(self.features[0][key][feature] != self.features[1][key][feature])
+
+    def touching(self, source: Source, key: Key) -> set[object]:
+        """The changed values that count for a row, if the source is right."""
+        if source.model == PRICES:
+            # the newest two years of months, known by October of the year after
+            changed = {COAL: COAL_YEAR, GAS: GAS_YEAR}.get(source.column)
+            return {source.column} if changed is not None and changed - 1 <= key[1] <= changed + 2 else set()
+        if source.model == ENERGY:
+            assert source.period is not None
+            return {source.column} if source.period.holds(SHARE_YEAR, key[1]) else set()
+        return {cell for cell in self.cells if self._counts(source, key, cell)}
+
+    def _counts(self, source: Source, key: Key, cell: Cell) -> bool:
+        mine, year = key
+        assert source.period is not None
+        in_period = source.period.holds(cell.year, year)
+        peers = source.peers
+        if peers is None:
+            return cell.column == source.column and cell.mine == mine and in_period
+        shared_year = cell.year if peers.shared_before is None else year - peers.shared_before
+        if cell.column == source.column and in_period and self._share(peers, key, (cell.mine, shared_year)):
+            return True
+        # what is grouped by is a source too: of the mine itself, and of each of the peers
+        groups = cell.year == shared_year and in_period and self._share(peers, key, (cell.mine, cell.year))
+        return cell.column in peers.columns and ((cell.mine == mine and cell.year == year) or groups)
+
+    def _share(self, peers: Peers, key: Key, other: Key) -> bool:
+        """Whether both share the columns, before or after the change."""
+
+        def groups(of: Key) -> set[tuple[Any, ...]]:
+            rows = [years[of] for years in self.years if of in years]
+            found = {tuple(row[column] for column in peers.columns) for row in rows}
+            return {group for group in found if None not in group}
+
+        return bool(groups(key) & groups(other))
+
+
+@pytest.fixture(scope="module")
+def perturbed(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Perturbed]:
+    folder = tmp_path_factory.mktemp("perturbed-landing")
+    write_landing_folder(folder, SimulationConfig(mines=160, first_year=2002, last_year=2012, foreign_mines=10))
+    with small_warehouse(servers, tmp_path_factory.mktemp("perturbed-home")) as warehouse:
+        warehouse.take_in(folder)
+        before = _features(warehouse), _years(warehouse)
+        cells = _perturb(warehouse, before[1])
+        gold = ["own_measures", "peer_measures", "feature_history", "features"]
+        models = [f"gold_mine_{name}" for name in gold] + ["gold_market_measures"]
+        warehouse.dbt("run", "--full-refresh", "--select", *models)
+        lineage = load_lineage(PROJECT_ROOT / "dbt_project")
+        sources = {column: lineage.sources(FEATURES, column) for column in lineage.columns(FEATURES)}
+        yield Perturbed((before[0], _features(warehouse)), (before[1], _years(warehouse)), cells, sources)
+
+
+def _table(warehouse: SmallWarehouse, query: str) -> dict[Key, Row]:
+    with psycopg.connect(warehouse.url, row_factory=dict_row) as connection:
+        return {(row["mine_id"], row["as_of_year"]): row for row in connection.execute(query.encode())}
+
+
+def _features(warehouse: SmallWarehouse) -> dict[Key, Row]:
+    return _table(warehouse, f"select * from gold.{FEATURES}")
+
+
+def _years(warehouse: SmallWarehouse) -> dict[Key, Row]:
+    return _table(warehouse, f"select * from silver.{YEARS} where known_until is null")
+
+
+def _perturb(warehouse: SmallWarehouse, years: Mapping[Key, Row]) -> tuple[Cell, ...]:
+    random = Random(20240401)
+    lineage = load_lineage(PROJECT_ROOT / "dbt_project")
+    named = [source for column in lineage.columns(FEATURES) for source in lineage.sources(FEATURES, column)]
+    columns = {source.column for source in named if source.model == YEARS}
+    columns |= {column for source in named if source.peers for column in source.peers.columns}
+    cells: dict[Key, Cell] = {}
+    with psycopg.connect(warehouse.url) as connection:
+        for column in sorted(columns):
+            eligible = sorted(key for key, row in years.items() if row["msha_id"] and row[column] and key not in cells)
+            wanted = CELLS_PER_COLUMN * (4 if column == _PRODUCTION else 1)
+            for number, key in enumerate(random.sample(eligible, wanted)):
+                value = _other(column, years[key][column], years, number, random)
+                update = sql.SQL("update silver.{} set {} = %s where mine_id = %s and as_of_year = %s")
+                connection.execute(update.format(sql.Identifier(YEARS), sql.Identifier(column)), [value, *key])
+                cells[key] = Cell(*key, column)
+        for table, column, which, year in (
+            (PRICES, COAL, "extract(year from month) = %s", COAL_YEAR),
+            (PRICES, GAS, "extract(year from month) = %s", GAS_YEAR),
+            (ENERGY, SHARE, "country = 'United States' and as_of_year = %s", SHARE_YEAR),
+        ):
+            connection.execute(f"update silver.{table} set {column} = {column} * 1.3 where {which}".encode(), [year])
+    return tuple(cells.values())
+
+
+def _other(column: str, value: Any, years: Mapping[Key, Row], number: int, random: Random) -> Any:
+    if isinstance(value, bool):
+        return not value
+    if column == _PRODUCTION and number % 2:
+        return 0  # what counts years of production does not see an amount
+    if isinstance(value, int | float):
+        return value * 2 + 1
+    known = _OTHER_TEXT.get(column) or sorted({row[column] for row in years.values() if row[column]})
+    return random.choice([text for text in known if text != value])
+
+
+def test_no_value_beside_its_sources_moves_a_feature(perturbed: Perturbed) -> None:
+    before, after = perturbed.features
+    assert before.keys() == after.keys()
+    moved = [(key, feature) for key in before for feature in perturbed.sources if perturbed.changed(key, feature)]
+    assert len(moved) > 500
+    unnamed = [
+        (key, feature)
+        for key, feature in moved
+        if not any(perturbed.touching(source, key) for source in perturbed.sources[feature])
+    ]
+    assert unnamed == []
+
+
+def test_every_source_moves_the_feature_that_names_it(perturbed: Perturbed) -> None:
+    without_effect = {(feature, source.text) for feature, named in perturbed.sources.items() for source in named}
+    for key in perturbed.features[0]:
+        for feature, named in perturbed.sources.items():
+            if not perturbed.changed(key, feature):
+                continue
+            touching = {source.text: perturbed.touching(source, key) for source in named}
+            if len(set().union(*touching.values())) == 1:
+                without_effect -= {(feature, text) for text, cells in touching.items() if cells}
+    assert without_effect == set()
+
+
+def test_every_feature_of_the_table_is_explained(perturbed: Perturbed) -> None:
+    unexplained = set(next(iter(perturbed.features[0].values()))) - perturbed.sources.keys()
+    assert unexplained == {"mine_id", "event_timestamp", "created_timestamp", "as_of_year", "newest_fact_known_at"}
