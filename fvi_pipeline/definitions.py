@@ -38,7 +38,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Se
     """
     settings = settings or get_settings()
     resources = {**default_resources(settings), **(resource_overrides or {})}
-    assets = [
+    assets: list[dg.AssetsDefinition | dg.AssetSpec] = [
         *publishers.publisher_specs(),
         landing.landing,
         *evidence.ASSETS,

@@ -92,7 +92,7 @@ def build_dbt_assets(manifest: Path) -> dg.AssetsDefinition:
                 arguments.append("--full-refresh")  # other SQL: the rows of an incremental model would be of two kinds
             if years:
                 arguments += ["--vars", json.dumps({"rebuild_years": years})]
-            before = _panel_parts(connection)
+            before, views = _panel_parts(connection), _views(connection)
             built = set[dg.AssetKey]()
             try:
                 for event in dbt.cli(arguments, context=context).stream():
@@ -102,12 +102,15 @@ def build_dbt_assets(manifest: Path) -> dg.AssetsDefinition:
             except DagsterDbtCliRuntimeError:
                 connection.execute("select 1")  # if the server is gone, that is the error, and it may pass
                 raise
+            finally:
+                # dbt replaces a table with all that looks at it (dbt-core #2801), and this run may not get that far
+                if not connection.broken and (dropped := views - _views(connection)):
+                    dbt.cli(["run", "--select", " ".join(sorted(dropped))], raise_on_error=False).wait()
             if not context.is_subset:
                 _note_built_project(connection, project)
             if not years:
                 touched = _years_of(connection, before ^ _panel_parts(connection))
-                yearly = {key for key in built if context.assets_def.specs_by_key[key].key in yearly_keys}
-                for key in sorted(yearly):
+                for key in sorted(built & yearly_keys):
                     note_years(context, key, touched)
 
     yearly_keys = {spec.key for spec in warehouse_models.specs if spec.partitions_def is not None}
@@ -125,6 +128,12 @@ def _note_built_project(connection: psycopg.Connection, digest: str) -> None:
         "set project_digest = excluded.project_digest, built_at = excluded.built_at",
         [digest],
     )
+
+
+def _views(connection: psycopg.Connection) -> set[str]:
+    layers = ["bronze", "silver", "gold", "mart"]
+    rows = connection.execute("select viewname from pg_views where schemaname = any(%s)", [layers]).fetchall()
+    return {str(row[0]) for row in rows}
 
 
 def _panel_parts(connection: psycopg.Connection) -> set[tuple[str, str]]:

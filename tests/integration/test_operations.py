@@ -170,3 +170,13 @@ def test_dbt_waits_for_the_one_that_is_at_work(works: Works) -> None:
             fcntl.flock(held, fcntl.LOCK_UN)
             waiting.communicate(timeout=120)
     assert waiting.returncode == 0
+
+
+def test_a_run_of_some_models_puts_back_the_views_that_it_dropped(works: Works) -> None:
+    works.run([dg.AssetKey(["silver", "silver_mine_metrics"])])
+    views = "select schemaname, viewname from pg_views where schemaname in ('bronze', 'silver') order by 1, 2"
+    before = works.warehouse.rows(views)
+    _execute(works.warehouse, "update ops.dbt_state set project_digest = 'another'")  # every table is replaced
+    assert works.run(_PANEL).success
+    assert ("silver", "silver_mine_metrics") in before
+    assert works.warehouse.rows(views) == before
