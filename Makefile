@@ -5,6 +5,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCE ?= auto
+ROWS ?= 5000000
 LOCK := requirements.lock
 READY := $(VENV)/.ready
 
@@ -49,8 +50,10 @@ format: setup ## rewrite the code in the house format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup ## time and memory per stage beside the plain script: SOURCE=DIR
+bench: setup ## the run beside a plain script, the ingest beside COPY, a night with a short and a long history: SOURCE=DIR ROWS=N
 	@$(BIN)/python benchmarks/pipeline_overhead.py --source "$(SOURCE)"
+	@$(BIN)/python benchmarks/ingest_speed.py --source "$(SOURCE)" --rows $(ROWS)
+	@$(BIN)/python benchmarks/night_cost.py --source "$(SOURCE)"
 
 generate: setup ## write what follows from the feeds' descriptions: landing tables, bronze models, docs/feeds.md
 	@$(BIN)/python -m fvi_pipeline.feeds.generate

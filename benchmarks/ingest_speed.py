@@ -1,7 +1,8 @@
 """Rows per second from file to silver beside `polars.read_csv` plus COPY of the same files, and the memory it takes.
 
 Everything runs in this one call on one machine and server, each measured part in a process of its own, so the ratios
-stand on a noisy machine. `--rows` measures one more file, of so many rows.
+stand on a noisy machine. `--rows` measures one more file, of so many rows. Silver's history is a view: its way ends
+when its rows can be read, and the tests of the last line read all of them.
 """
 
 from __future__ import annotations

@@ -81,8 +81,11 @@ where not exists (
 {%- endif %}
 {%- endmacro %}
 
-{# Post-hook: notes the parts that the model's query made; statistics are read anew when these are a fifth of all. #}
-{% macro note_built_parts(kind) -%}
+{#
+    Post-hook: notes the parts that the model's query made; when these are a fifth of all, the planner's statistics are read
+    anew, also those of a table that grew with the model and whose rows views read.
+#}
+{% macro note_built_parts(kind, grown_too=none) -%}
 {%- set parts = parts_of(kind) -%}
 insert into ops.built_parts (model, part, inputs_digest)
 select
@@ -100,10 +103,20 @@ begin
         from ops.built_parts
         where model = '{{ this.identifier }}'
     ) then
-        analyze {{ this }};
+        analyze {{ this }}{{ ', ' ~ grown_too if grown_too }};
     end if;
 end
 $$
+{%- endmacro %}
+
+{# Condition for a view that puts an incremental model's rows beside others: the model has this part. #}
+{% macro is_built(model_name, part_name) -%}
+exists (
+    select
+    from ops.built_parts as built
+    where built.model = '{{ model_name }}'
+        and built.part = {{ part_name }}
+)
 {%- endmacro %}
 
 {#

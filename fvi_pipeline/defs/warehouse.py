@@ -19,7 +19,8 @@ from fvi_pipeline.platform.dbt_manifest import project_digest
 _YEARLY_SOURCE = "eia_coal_mines"
 _PARTS_HOOK = "discard_stale_parts"
 """The macro in whose models `rebuild_years` has an effect."""
-_PANEL = "silver_mine_metrics_history"
+_PANEL = "silver_shared_operations"
+"""The model whose parts are the files of the panel."""
 
 
 class LayerTranslator(DagsterDbtTranslator):

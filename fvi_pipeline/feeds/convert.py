@@ -14,7 +14,7 @@ import polars as pl
 
 from fvi_pipeline.feeds.description import Column, Feed, Kind, OtherColumns, normalised_header
 from fvi_pipeline.feeds.errors import UnreadableFileError
-from fvi_pipeline.feeds.numbers import AMBIGUOUS_COMMA, plain_number
+from fvi_pipeline.feeds.numbers import AMBIGUOUS_COMMA, PLAIN, plain_number, without_thousands
 from fvi_pipeline.feeds.plausibility import BadValues, slipped_rows
 from fvi_pipeline.feeds.tables import QuarantinedRow, TextTable, position_of, shortened
 
@@ -58,9 +58,7 @@ def typed(table: TextTable, feed: Feed) -> TypedTable:
     """
     _check_units(table)
     text = _text_frame(table, feed)
-    values = text.select(
-        INDEX, ROW_NUMBER, *(_typed(column, feed.loose_numbers) for column in table.part.columns), OTHER_VALUES
-    )
+    values = _typed_frame(text, table.part.columns, loose=feed.loose_numbers)
     quarantine_reasons: dict[int, str] = {}
     rejected: list[tuple[int, RejectedValue]] = []
     bad_values = _bad_values(table.part.columns, text, values)
@@ -128,7 +126,7 @@ def _text_frame(table: TextTable, feed: Feed) -> pl.DataFrame:
     for column in table.part.columns:
         at = position_of(table.header, column)
         tokens = feed.null_tokens if column.kind is Kind.TEXT else feed.null_tokens | feed.unstated_tokens
-        text = pl.lit(None, dtype=pl.String) if at is None else _stated(at, tokens)
+        text = pl.lit(None, dtype=pl.String) if at is None else _stated(at, tokens, table.is_stripped)
         texts.append(text.alias(column.name))
     return table.cells.select(
         pl.int_range(pl.len(), dtype=pl.UInt32).alias(INDEX),
@@ -139,9 +137,10 @@ def _text_frame(table: TextTable, feed: Feed) -> pl.DataFrame:
 
 
 @cache
-def _stated(at: int, tokens: frozenset[str]) -> pl.Expr:
+def _stated(at: int, tokens: frozenset[str], is_stripped: bool) -> pl.Expr:
     """The text at a position, or null where it is one of the signs for nothing."""
-    stripped = pl.col(str(at)).str.strip_chars()
+    text = pl.col(str(at))
+    stripped = text if is_stripped else text.str.strip_chars()
     # changing the case of every text costs, and most publishers' signs for nothing have none
     compared = stripped if all(token == token.upper() for token in tokens) else stripped.str.to_lowercase()
     says_nothing = compared.is_in(pl.Series(sorted(tokens), dtype=pl.String).implode())
@@ -152,7 +151,7 @@ def _other_values(table: TextTable, feed: Feed) -> pl.Expr:
     """A JSON object of what the row says in undescribed columns; null where it says nothing there."""
     members = []
     for at, title in undescribed_columns(table, feed).items():
-        text = _stated(at, feed.null_tokens)
+        text = _stated(at, feed.null_tokens, table.is_stripped)
         member = pl.struct(text.alias(title)).struct.json_encode().str.head(-1).str.slice(1)
         members.append(pl.when(text.is_not_null()).then(member))
     if not members:
@@ -161,7 +160,31 @@ def _other_values(table: TextTable, feed: Feed) -> pl.Expr:
     return pl.when(content != "").then(pl.format("{{{}}}", content))
 
 
+def _typed_frame(text: pl.DataFrame, columns: tuple[Column, ...], *, loose: bool) -> pl.DataFrame:
+    """The columns typed; null where the text is none of the column's kind."""
+    values = text.select(INDEX, ROW_NUMBER, *(_typed_at_once(column, loose) for column in columns), OTHER_VALUES)
+    unread = [column for column in columns if values[column.name].null_count() > text[column.name].null_count()]
+    if not unread:
+        return values
+    return values.with_columns(text.select(_typed(column, loose) for column in unread))
+
+
 @cache  # expressions are values, and a batch of a small file costs less than making them
+def _typed_at_once(column: Column, loose: bool) -> pl.Expr:
+    """What `_typed` says of the usual spellings, at a fraction of its cost; null for all others."""
+    text = pl.col(column.name)
+    if column.kind is Kind.MSHA_ID:
+        return pl.when(text.str.contains(r"^[0-9]{7}$") & (text != "0000000")).then(text).alias(column.name)
+    if column.kind in (Kind.INTEGER, Kind.YEAR):
+        # polars' cast takes an optional sign and digits, and nothing else
+        with_commas = column.kind is Kind.INTEGER and not loose
+        return (without_thousands(text) if with_commas else text).cast(pl.Int64, strict=False).alias(column.name)
+    if column.kind is Kind.NUMBER:
+        return pl.when(text.str.contains(PLAIN)).then(text).cast(pl.Float64, strict=False).alias(column.name)
+    return _typed(column, loose)
+
+
+@cache
 def _typed(column: Column, loose: bool) -> pl.Expr:
     text = pl.col(column.name)
     if column.kind is Kind.TEXT:

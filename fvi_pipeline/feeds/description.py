@@ -100,7 +100,8 @@ class Release:
 @dataclass(frozen=True)
 class ReleaseContext:
     """What a release rule may look at: the file's name, text beside the tables, and of each part's rows the least
-    and the greatest value of each column (a file may be too large to show more).
+    and the greatest value of the feed's keys and of each column that is not text (a file may be too large to show
+    more).
     """
 
     name: str

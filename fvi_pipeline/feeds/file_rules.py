@@ -46,7 +46,10 @@ class OneYear:
         name = self._column
         if name is None or values.height == 0:
             return {}
-        self._rows_of.update(dict(values.group_by(name).len().iter_rows()))
+        years = values[name]
+        # a batch of one year, as nearly all are, need not be counted
+        is_one = years.null_count() == 0 and years.min() == years.max()
+        self._rows_of.update({years[0]: len(years)} if is_one else dict(values.group_by(name).len().iter_rows()))
         if self._year is None:
             self._year = self._most()
         others = values.filter(pl.col(name) != self._year).select(INDEX, name)
@@ -92,8 +95,7 @@ class Copies:
         seed = 2 * zlib.crc32(part.encode())
         first, second = content.hash_rows(seed).to_numpy(), content.hash_rows(seed + 1).to_numpy()
         numbers = values[ROW_NUMBER].to_numpy()
-        # stable: of rows that are the same, the first one of the batch stays first
-        order = np.argsort(first, kind="stable")
+        order = _order(first)
         first, second, numbers = first[order], second[order], numbers[order]
         original = self._originals(first, second)
         original = np.where(original > 0, original, _originals_within(first, second, numbers))
@@ -121,6 +123,14 @@ class Copies:
         while self._runs and len(self._runs[-1][0]) <= 2 * len(run[0]):
             run = _merged(self._runs.pop(), run)
         self._runs.append(run)
+
+
+def _order(hashes: _Hashes) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """The order of ascending hashes; of rows that are the same, the first one of the batch stays first."""
+    order = np.argsort(hashes)
+    ascending = hashes[order]
+    # a stable sort costs several times as much, and most batches have no two rows with the same hash
+    return np.argsort(hashes, kind="stable") if (ascending[1:] == ascending[:-1]).any() else order
 
 
 def _originals_within(first: _Hashes, second: _Hashes, numbers: _Numbers) -> _Numbers:

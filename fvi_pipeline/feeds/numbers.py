@@ -9,8 +9,10 @@ import polars as pl
 
 from fvi_pipeline.feeds.description import Column, Kind
 
-_PLAIN = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
+PLAIN = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
+"""A number as a program writes it."""
 _THOUSANDS = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$"
+_WHOLE_THOUSANDS = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+$"
 _SPACE = r"[ \u{a0}\u{2009}\u{202f}]"
 _SPACED_THOUSANDS = rf"^[+-]?[0-9]{{1,3}}({_SPACE}[0-9]{{3}})+([.,][0-9]+)?$"
 _DOTTED_THOUSANDS = r"^[+-]?[0-9]{1,3}((\.[0-9]{3})+,[0-9]+|(\.[0-9]{3}){2,})$"
@@ -25,7 +27,7 @@ def plain_number(text: pl.Expr, column: Column, *, loose: bool) -> pl.Expr:
 
     Strictly, commas part thousands. With `loose`, spaces and dots may part thousands and a comma decimals.
     """
-    plain = pl.when(text.str.contains(_PLAIN)).then(text)
+    plain = pl.when(text.str.contains(PLAIN)).then(text)
     without_commas = text.str.replace_all(",", "", literal=True)
     if not loose:
         return pl.coalesce(plain, pl.when(text.str.contains(_THOUSANDS)).then(without_commas))
@@ -44,6 +46,12 @@ def plain_number(text: pl.Expr, column: Column, *, loose: bool) -> pl.Expr:
             text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
         ),
     )
+
+
+def without_thousands(text: pl.Expr) -> pl.Expr:
+    """The text without its commas, where they part the thousands of a whole number."""
+    whole = text.str.replace_all(",", "", literal=True)
+    return pl.when(text.str.contains(_WHOLE_THOUSANDS)).then(whole).otherwise(text)
 
 
 def _only_possible(thousands: pl.Expr, decimals: pl.Expr, column: Column) -> pl.Expr:

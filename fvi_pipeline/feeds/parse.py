@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import polars as pl
+import polars.selectors as cs
 
 from fvi_pipeline.feeds.convert import RejectedValue, typed, undescribed_columns
 from fvi_pipeline.feeds.description import Feed, Release, ReleaseContext
@@ -101,7 +102,8 @@ class FileReading:
         return Batch(frame, checked.quarantined, checked.rejected_values)
 
     def _note_bounds(self, part: str, rows: pl.DataFrame) -> None:
-        """Keep the least and the greatest value of each column, which is what release rules ask about."""
+        """Keep the least and the greatest value of the columns that release rules may ask about."""
+        rows = rows.select(cs.exclude(cs.string()) | cs.by_name(self._feed.keys, require_all=False))
         both = pl.concat([rows.select(pl.all().min()), rows.select(pl.all().max())])
         if part in self._bounds:
             both = pl.concat([self._bounds[part], both])

@@ -1,8 +1,9 @@
 """Delimited text into tables of text, block by block, one bad line costing one row. What fields mean is `convert`'s.
 
 A line that is not UTF-8 is read as Windows-1252, and a quote that nobody closed spoils its own line instead of
-swallowing the rest of the file. Lines that fit the format's strict grammar are split by polars, the others one by one.
-Which way a line takes and where a block ends never changes what comes out.
+swallowing the rest of the file. A block without any oddity is split by polars at once; of another one, polars gets the
+lines that fit the format's strict grammar, and the others are split one by one. Which way a line takes and where a
+block ends never changes what comes out.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from typing import BinaryIO
 
 import numpy as np
@@ -47,26 +50,34 @@ def read_csv(file: BinaryIO, parts: Sequence[Part]) -> TextFile:
         UnreadableFileError: no header row is found, or (while the tables are read) a line has no end.
     """
     blocks = _blocks(file, BLOCK_BYTES)
-    leading = pl.Series("line", [], dtype=pl.String)
-    while len(leading) < HEADER_SEARCH_ROWS and (block := next(blocks, None)) is not None:
-        leading = leading.append(_lines(block).lines)
-    header = _header(leading.head(HEADER_SEARCH_ROWS).to_list(), parts)
-    titles_above = tuple(leading.head(header.first_line))
-    rest = _Lines(leading.slice(header.first_line + header.lines))
+    leading = b""
+    while (below := _after_lines(leading, HEADER_SEARCH_ROWS)) is None and (block := next(blocks, None)) is not None:
+        leading += block
+    first_lines = _Lines(leading[:below]).series
+    header = _header(first_lines.to_list(), parts)
+    titles_above = tuple(first_lines.head(header.first_line))
+    below = _after_lines(leading, header.first_line + header.lines)
+    rest = _Lines(b"" if below is None else leading[below:])
     return TextFile(_tables(rest, blocks, header), titles_above)
+
+
+def _after_lines(text: bytes, count: int) -> int | None:
+    """Where the text goes on after so many lines; None if it has no more."""
+    return next(islice((found.end() for found in re.finditer(b"\n", text)), count - 1, None), None)
 
 
 def _blocks(file: BinaryIO, size: int) -> Iterator[bytes]:
     """The file as UTF-8 (where it says what it is) in pieces that end where a line ends."""
     kept = b""
     for piece in _pieces(file, size):
-        kept += piece
-        end = kept.rfind(b"\n") + 1
-        if end == 0 and len(kept) > _LONGEST_LINE_BYTES:
+        end = piece.rfind(b"\n") + 1
+        if end == 0 and len(kept) + len(piece) > _LONGEST_LINE_BYTES:
             raise UnreadableFileError(f"A line is longer than {_LONGEST_LINE_BYTES:,} bytes: the file is no table.")
         if end:
-            yield kept[:end]
-            kept = kept[end:]
+            yield b"".join((kept, memoryview(piece)[:end]))
+            kept = piece[end:]
+        else:
+            kept += piece
     if kept:
         yield kept
 
@@ -86,28 +97,33 @@ def _pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
     yield decoder.decode(b"", final=True).encode()
 
 
-@dataclass(frozen=True)
 class _Lines:
-    """The lines of a piece of the file, and their text as it was read if that is the same."""
+    """The lines of a piece of the file, parted only when somebody asks for them; `text` is None where those lines are
+    not the piece as it was read.
+    """
 
-    lines: pl.Series
-    text: bytes | None = None
+    def __init__(self, text: bytes | None, lines: pl.Series | None = None) -> None:
+        self.text = text
+        self._lines = lines
 
-    def __len__(self) -> int:
-        return len(self.lines)
+    @cached_property
+    def series(self) -> pl.Series:
+        """A text for each line, without its end."""
+        if self._lines is not None:
+            return self._lines
+        if not self.text:
+            return pl.Series("line", [], dtype=pl.String)
+        try:
+            self.text.decode()
+        except UnicodeDecodeError:
+            lines = self.text.removesuffix(b"\n").split(b"\n")
+            self.text = None  # polars reads UTF-8 only
+            decoded = [_decoded(line.removesuffix(b"\r")) for line in lines]
+            return pl.Series("line", decoded, dtype=pl.String)
+        return pl.read_lines(self.text)["line"]
 
     def followed_by(self, others: _Lines) -> _Lines:
-        return others if self.lines.is_empty() else _Lines(self.lines.append(others.lines))
-
-
-def _lines(block: bytes) -> _Lines:
-    try:
-        block.decode()
-    except UnicodeDecodeError:
-        lines = block.removesuffix(b"\n").split(b"\n")
-        decoded = [_decoded(line.removesuffix(b"\r")) for line in lines]
-        return _Lines(pl.Series("line", decoded, dtype=pl.String))
-    return _Lines(pl.read_lines(block)["line"], block)
+        return others if self.series.is_empty() else _Lines(None, self.series.append(others.series))
 
 
 def _decoded(line: bytes) -> str:
@@ -172,7 +188,7 @@ def _tables(lines: _Lines, blocks: Iterator[bytes], header: _Header) -> Iterator
         table, left = splitter.split(lines, final=False)
         if table.row_count:
             yield table
-        lines = left.followed_by(_lines(block))
+        lines = left.followed_by(_Lines(block))
     table, _ = splitter.split(lines, final=True)
     yield table
 
@@ -198,15 +214,26 @@ class _Splitter:
         # what every reader of CSV splits alike; a carriage return, a NUL and a mark are looked at one by one
         field = rf'(?:[^"{sign}\r\n\x00\x{{feff}}]*|"(?:[^"\r\x00\x{{feff}}]|"")*")'
         self._strict = f"^{field}(?:{sign}{field}){{{header.width - 1}}}$"
+        # the same with no space at either end of a field; there, what is not ASCII counts as one
+        edge, quoted_edge = rf'[\x21-\x7e--"{sign}]', r'(?:[\x21-\x7e--"]|"")'
+        inside, quoted_inside = rf'[^"{sign}\r\n\x00\x{{feff}}]*', r'(?:[^"\r\n\x00\x{feff}]|"")*'
+        plain = f"(?:{edge}(?:{inside}{edge})?)?"
+        tidy = f'(?:{plain}|"(?:{quoted_edge}(?:{quoted_inside}{quoted_edge})?)?")'
+        self._tidy = rf"^(?:{tidy}(?:{sign}{tidy}){{{header.width - 1}}}(?:\r?\n|$))*$"
 
     def split(self, block: _Lines, *, final: bool) -> tuple[TextTable, _Lines]:
         """The rows of these lines, and the lines at their end that only the next block can complete."""
-        lines = block.lines
+        cells = self._tidy_cells(block.text) if block.text else None
+        if cells is not None:
+            numbers = pl.int_range(self._next_row, self._next_row + cells.height, eager=True).alias("row_number")
+            self._next_row += cells.height
+            return self._table(cells, numbers, lambda at: str(block.series[at]), is_stripped=True), _Lines(b"")
+        lines = block.series
         fits = lines.str.contains(self._strict)
         records, end = self._careful_records(lines, (~fits).arg_true().to_list(), final=final)
         numbers, swallowed = self._row_numbers(records, end)
         fits = fits.head(end) & ~lines.head(end).str.contains(f"^[{self._blank}]*$") & ~swallowed
-        if block.text is not None and len(fits) == len(lines) and fits.all():
+        if block.text and len(fits) == len(lines) and fits.all():
             rows = self._split_by_polars(block.text).with_columns(numbers, lines.alias("raw"))
         else:
             chosen = lines.head(end).filter(fits)
@@ -232,12 +259,42 @@ class _Splitter:
             )
             rows = pl.concat([rows, added]).sort("row_number")
         cells = rows.drop("row_number", "raw")
+        table = self._table(cells, rows["row_number"], rows["raw"].__getitem__, quarantined=quarantined)
+        return table, _Lines(None, lines.slice(end))
+
+    def _table(
+        self,
+        cells: pl.DataFrame,
+        row_numbers: pl.Series,
+        raw: Callable[[int], str],
+        *,
+        quarantined: Sequence[QuarantinedRow] = (),
+        is_stripped: bool = False,
+    ) -> TextTable:
         header = self._header
-        table = TextTable(
-            header.part, self._normalised, header.titles, cells, rows["row_number"], rows["raw"].__getitem__,
-            quarantined=quarantined,
+        return TextTable(
+            header.part, self._normalised, header.titles, cells, row_numbers, raw,
+            quarantined=list(quarantined), is_stripped=is_stripped,
         )  # fmt: skip
-        return table, _Lines(lines.slice(end))
+
+    def _tidy_cells(self, text: bytes) -> pl.DataFrame | None:
+        """The cells of a block in which every line is a row that all readers split alike, without spaces around any
+        field; None for another block.
+        """
+        if self._header.width == 1:
+            return None  # an empty line would look like a row
+        try:
+            decoded = pl.Series([text.decode()])
+        except UnicodeDecodeError:
+            return None
+        if not decoded.str.contains(self._tidy).item():
+            return None
+        cells = self._split_by_polars(text)
+        says_nothing = pl.all().str.strip_chars(self._blank) == ""
+        without_first = cells.filter(pl.col("0").str.strip_chars(self._blank) == "")
+        if without_first.select(pl.all_horizontal(says_nothing).any()).item():
+            return None
+        return cells
 
     def _careful_records(
         self, lines: pl.Series, positions: list[int], *, final: bool
@@ -281,9 +338,11 @@ class _Splitter:
         schema = {str(at): pl.String for at in range(self._header.width)}
         if not text:
             return pl.DataFrame(schema=schema)
-        return pl.read_csv(
+        cells = pl.read_csv(
             text, has_header=False, separator=self._header.delimiter, schema=schema, empty_string_is_null=False
         )
+        # in one piece: some expressions (pl.format in polars 2.1) fail on columns in several
+        return cells.rechunk()
 
     def _defect(self, record: _Record) -> str | None:
         if "\x00" in record.raw:

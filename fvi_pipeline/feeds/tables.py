@@ -32,7 +32,8 @@ class TextTable:
 
     `cells` has a String column for each header position, named "0", "1" …; `header` is normalised, `titles` is the
     header as it is written. `row_numbers[i]` is where a spreadsheet shows row i, and `raw(i)` how it stood in the file.
-    `quarantined` are the rows of the batch that could not even be split into cells.
+    `quarantined` are the rows of the batch that could not even be split into cells. `is_stripped` says that no cell
+    begins or ends with a space, so that nobody need look.
     """
 
     part: Part
@@ -43,6 +44,7 @@ class TextTable:
     raw: Callable[[int], str]
     units: tuple[str, ...] | None = None
     quarantined: list[QuarantinedRow] = field(default_factory=list)
+    is_stripped: bool = False
 
     @property
     def row_count(self) -> int:

@@ -15,20 +15,26 @@ from fvi_pipeline.trace.step import Step
 _FEED = "eia_coal_mines"
 _YEARS, _OPERATIONS = "silver_mine_years", "silver_mine_metrics_history"
 _ROWS = """
-select years.as_of_year, years.file_id, years.mine_id, years.{column} as value, years.known_at, operations.row_numbers
-from silver.silver_mine_years as years
-inner join silver.silver_mine_years as sharing
-    on sharing.mine_id = years.mine_id and sharing.as_of_year = coalesce(%s::int, years.as_of_year)
-left join lateral (
-    select array_agg(number order by number) as row_numbers
+with peers as materialized (
+    select years.as_of_year, years.file_id, years.mine_id, years.{column} as value, years.known_at
+    from silver.silver_mine_years as years
+    inner join silver.silver_mine_years as sharing
+        on sharing.mine_id = years.mine_id and sharing.as_of_year = coalesce(%s::int, years.as_of_year)
+    where years.as_of_year between %s and %s and {years_known} and {sharing_known} and {shares}
+        and (years.msha_id is not null or not %s::boolean)
+),
+-- once per file: landing finds the rows of a file, not those of a mine
+operations as materialized (
+    select operations.file_id, operations.mine_id, array_agg(number order by number) as row_numbers
     from silver.silver_mine_metrics_history as operations
     cross join lateral unnest(operations.source_row_numbers) as number
-    where operations.file_id = years.file_id and operations.as_of_year = years.as_of_year
-        and operations.mine_id = years.mine_id
-) as operations on true
-where years.as_of_year between %s and %s and {years_known} and {sharing_known} and {shares}
-    and (years.msha_id is not null or not %s::boolean)
-order by years.as_of_year desc, value desc nulls last, years.mine_id
+    where operations.file_id = any(array(select distinct peers.file_id from peers))
+    group by operations.file_id, operations.mine_id
+)
+select peers.*, operations.row_numbers
+from peers
+left join operations using (file_id, mine_id)
+order by peers.as_of_year desc, peers.value desc nulls last, peers.mine_id
 """
 
 

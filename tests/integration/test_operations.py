@@ -21,15 +21,16 @@ from tests.commands import BIN
 from tests.integration.small_warehouse import SmallWarehouse, small_warehouse
 
 _EIA = landing_key("eia_coal_mines")
-_HISTORY = dg.AssetKey(["silver", "silver_mine_metrics_history"])
+_YEARS = dg.AssetKey(["silver", "silver_mine_years"])
 _PANEL = [
     dg.AssetKey(["bronze", "bronze_eia_coal_mines"]),
     dg.AssetKey(["silver", "silver_mine_releases"]),
-    _HISTORY,
-    dg.AssetKey(["silver", "silver_mine_years"]),
+    dg.AssetKey(["silver", "silver_shared_operations"]),
+    dg.AssetKey(["silver", "silver_mine_metrics_history"]),
+    _YEARS,
 ]
 _TONS = """
-    select as_of_year, count(*), sum(production_short_tons)::bigint from silver.silver_mine_metrics_history
+    select as_of_year, count(*), sum(production_short_tons)::bigint from silver.silver_mine_years
     group by as_of_year order by as_of_year
 """
 _RECEIPTS = "select name, period, known_at, ingested_at, facts_digest from landing.files where feed = 'eia_coal_mines'"
@@ -97,10 +98,10 @@ def test_a_run_without_years_notes_those_that_it_touched(works: Works) -> None:
     loaded = {row[0] for row in works.warehouse.rows("select period from landing.files where feed = 'eia_coal_mines'")}
     assert loaded - {None} == {str(year) for year in range(2007, 2013)}
     assert works.years(_EIA) == loaded - {None}
-    assert works.years(_HISTORY) == loaded - {None}
-    before = works.instance.get_latest_materialization_event(_HISTORY)
+    assert works.years(_YEARS) == loaded - {None}
+    before = works.instance.get_latest_materialization_event(_YEARS)
     works.run([_EIA, *_PANEL])
-    after = works.instance.get_latest_materialization_event(_HISTORY)
+    after = works.instance.get_latest_materialization_event(_YEARS)
     assert before is not None
     assert after is not None
     assert after.timestamp > before.timestamp
@@ -112,7 +113,7 @@ def test_a_backfill_rebuilds_its_years_and_no_other(works: Works) -> None:
     whole = works.warehouse.rows(_TONS)
     _execute(
         works.warehouse,
-        "update silver.silver_mine_metrics_history set production_short_tons = 1 where as_of_year in (2010, 2012)",
+        "update silver.silver_mine_years set production_short_tons = 1 where as_of_year in (2010, 2012)",
     )
     damaged = works.warehouse.rows(_TONS)
     assert works.backfill(_PANEL, 2009, 2010).success
@@ -137,7 +138,7 @@ def test_a_backfill_of_landing_reads_its_years_again_as_they_were_received(works
 
 def test_another_dbt_project_makes_every_table_anew(works: Works) -> None:
     whole = works.warehouse.rows(_TONS)
-    _execute(works.warehouse, "update silver.silver_mine_metrics_history set production_short_tons = 1")
+    _execute(works.warehouse, "update silver.silver_mine_years set production_short_tons = 1")
     _execute(works.warehouse, "update ops.dbt_state set project_digest = 'another'")
     assert works.run(_PANEL).success
     assert works.warehouse.rows(_TONS) == whole

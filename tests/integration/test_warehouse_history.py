@@ -178,12 +178,25 @@ def test_what_was_known_before_the_restatement_stays_readable(arrivals: Arrivals
         assert as_of == warehouse.value(landed.format(which), (str(RESTATED_YEAR),))
 
 
+def test_a_file_has_no_history_before_its_shared_operations_are_known(arrivals: Arrivals) -> None:
+    rows = "select count(*) from silver.silver_mine_metrics_history where as_of_year = %s"
+    with psycopg.connect(arrivals.in_order.url) as connection:
+        assert connection.execute(rows.encode(), [LATE_YEAR]).fetchone() != (0,)
+        connection.execute(
+            "delete from ops.built_parts where model = 'silver_shared_operations' and part in "
+            "(select file_id::text from silver.silver_mine_releases where as_of_year = %s)",
+            [LATE_YEAR],
+        )
+        assert connection.execute(rows.encode(), [LATE_YEAR]).fetchone() == (0,)
+        connection.rollback()
+
+
 def test_a_year_named_in_rebuild_years_is_built_anew(arrivals: Arrivals) -> None:
     warehouse = arrivals.in_order
     before = _contents(warehouse, with_file_numbers=True)
     with psycopg.connect(warehouse.url) as connection:
         for table in (
-            "silver.silver_mine_metrics_history",
+            "silver.silver_shared_operations",
             "silver.silver_mine_years",
             "gold.gold_mine_feature_history",
         ):

@@ -91,6 +91,7 @@ def test_what_stands_by_year_has_years_from_the_file_to_silver(graph) -> None:
         "bronze/bronze_eia_coal_mines",
         "silver/silver_mine_metrics_history",
         "silver/silver_mine_years",
+        "silver/silver_shared_operations",
     }
     assert {key for key in yearly if not key.startswith(("landing/", "bronze/", "silver/"))} == set()
 

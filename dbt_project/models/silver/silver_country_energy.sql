@@ -1,6 +1,7 @@
 {#
     Energy and emissions come in two files with their own times of knowing. Each time one of them changes what is known
-    about a country and year, a version begins; it carries what the other one said then.
+    about a country and year, a version begins; it carries what the other one said then. Of two names of one country in
+    a file (Czechia, Czech Republic) the row with the country's code holds.
 #}
 with
 
@@ -21,7 +22,7 @@ energy as (
         bronze.known_at,
         lead(bronze.known_at) over (
             partition by coalesce(aliases.country, bronze.country), bronze.as_of_year
-            order by bronze.known_at, bronze.file_id
+            order by bronze.known_at, bronze.file_id, bronze.iso_code is not null, bronze.row_number
         ) as known_until
     from {{ ref('bronze_owid_energy') }} as bronze
     left join {{ ref('country_aliases') }} as aliases on aliases.published_name = bronze.country
@@ -42,7 +43,7 @@ emissions as (
         bronze.known_at,
         lead(bronze.known_at) over (
             partition by coalesce(aliases.country, bronze.country), bronze.as_of_year
-            order by bronze.known_at, bronze.file_id
+            order by bronze.known_at, bronze.file_id, bronze.iso_code is not null, bronze.row_number
         ) as known_until
     from {{ ref('bronze_owid_co2') }} as bronze
     left join {{ ref('country_aliases') }} as aliases on aliases.published_name = bronze.country

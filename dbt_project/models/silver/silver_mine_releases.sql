@@ -1,6 +1,15 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{% if is_incremental() %}delete from {{ this }}{% endif %}",
+    post_hook="analyze {{ this }}",
+) }}
 {#
     The agency's files are whole releases of a year: one holds from when it became known until the next one of its year
     does. Which of two files that tell the same year holds is decided here and nowhere else.
+
+    All rows are made anew every night, in place: a table that dbt replaces takes the views that look at it with it.
 #}
 -- depends_on: {{ ref('bronze_eia_coal_mines') }}
 select

@@ -1,5 +1,5 @@
 {{ config(meta={
-    'dagster': {'ref': {'name': 'silver_mine_metrics_history'}}, 'new_parts_of': 'silver_mine_metrics_history'
+    'dagster': {'ref': {'name': 'silver_mine_metrics_history'}}, 'new_parts_of': 'silver_shared_operations'
 }) }}
 -- Each row of each EIA file is in exactly one operation, with its production: nothing is lost or counted twice.
 with

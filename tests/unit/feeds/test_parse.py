@@ -93,6 +93,30 @@ def test_a_header_may_hold_line_feeds() -> None:
     assert not parsed.unknown_columns
 
 
+# each by itself sends the whole block, or the whole column, the careful way
+ODDITIES = (
+    '2013,0103383, Spaced ,-,-,-,-,-,-,-,-,-,-,"1,000",5,6',
+    '2013,103384,"Says ""yes""",-,-,-,-,-,-,-,-,-,-,"1,000.0",5.,+6',
+    '2013,103385,"Two\nlines",-,-,-,-,-,-,-,-,-,-,"1,000",5,6',
+    ",,,,,,,,,,,,,,,",
+    "2013,0103386,Too short",
+)
+
+
+@pytest.mark.parametrize("oddity", ODDITIES)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_what_a_row_says_does_not_depend_on_the_others(oddity: str, line_end: str) -> None:
+    rows = (
+        '2013,0103381,Plain,Alabama,-,,Surface,-,Mine only,"Firm, Inc.","1 Road, Town",-,-,"1,234,567",12,"0,345"',
+        "2013,0103382,;,Alabama,-,,Surface,-,Mine only,Firm,Road,-,-,0,12,x",
+    )
+    alone = parse_eia(eia_csv(rows=rows).replace(b"\r\n", line_end.encode()))
+    among = parse_eia(eia_csv(rows=(*rows, oddity)).replace(b"\r\n", line_end.encode()))
+    assert among.frame.head(2).equals(alone.frame)
+    assert among.rejected_values == alone.rejected_values
+    assert alone.frame["labor_hours"].to_list() == [345, None]
+
+
 def test_the_digest_is_of_the_facts_whatever_their_order() -> None:
     whole = parse_eia(eia_csv())
     turned = parse_eia(eia_csv(rows=(ROWS_2013[2], ROWS_2013[0], ROWS_2013[1], ROWS_2013[0])))
