@@ -46,7 +46,7 @@ with stale as (
 )
 
 delete from {{ this }}
-where ({{ parts.key | join(', ') }}) in (
+where ({% for column in parts.key %}{{ parts.get('computed', {}).get(column, column) }}{{ ', ' if not loop.last }}{% endfor %}) in (
     select
     {%- for column, type in parts.key.items() %}
         split_part(stale.part, '@', {{ loop.index }})::{{ type }}{{ ',' if not loop.last }}

@@ -1,7 +1,7 @@
 {#
-    The parts of each kind of incremental model: `key` maps its key columns to their types, `wanted` is the query of the
-    parts that there should be now, with inputs_digest and as_of_year. A digest is made of contents (hashes of files, the
-    market's figures), not of times of running.
+    The parts of each kind of incremental model: `key` maps its key columns to their types, `computed` says how to get those
+    that the model's rows have no column for, `wanted` is the query of the parts that there should be now, with inputs_digest
+    and as_of_year. A digest is made of contents (hashes of files, the market's figures), not of times of running.
 #}
 {% macro parts_of(kind) -%}
 {%- if kind == 'mine_releases' -%}
@@ -15,7 +15,11 @@
 {%- elif kind == 'outcomes' -%}
     {{ return({'key': {'as_of_year': 'integer', 'horizon_years': 'integer'}, 'wanted': _wanted_outcomes()}) }}
 {%- elif kind == 'index_years' -%}
-    {{ return({'key': {'as_of_year': 'integer'}, 'wanted': _wanted_index_years()}) }}
+    {{ return({
+        'key': {'as_of_year': 'integer', 'mine_bucket': 'integer'},
+        'computed': {'mine_bucket': mine_bucket('mine_id')},
+        'wanted': _wanted_index_years(),
+    }) }}
 {%- else -%}
     {{ exceptions.raise_compiler_error('There is no kind of parts called ' ~ kind ~ '; wanted_parts.sql has them.') }}
 {%- endif -%}
@@ -81,7 +85,15 @@ cross join (values (1), (2), (3), (5), (10), (20)) as horizons (horizon_years)
 inner join first_releases as outcome on outcome.as_of_year = cohort.as_of_year + horizons.horizon_years
 {%- endmacro %}
 
-{# A year's part holds the panel's rows of that year, and of the mines that only the tracker has those of its release. #}
+{#
+    Each year brings mines whose newest row was an older one, some in many of the years before: a year has parts by mine,
+    so that few of its rows are made anew for them.
+#}
+{%- macro mine_bucket(mine_id) -%}
+    abs(hashtext({{ mine_id }}) % 64)
+{%- endmacro %}
+
+{# A year's parts hold the panel's rows of that year, and of the mines that only the tracker has those of its release. #}
 {% macro _wanted_index_years() -%}
 {%- set tracker_year = "extract(year from tracker_known_at at time zone 'UTC')::integer - 1" -%}
 with
@@ -90,11 +102,13 @@ features as (
 
     select
         wanted.as_of_year,
+        buckets.mine_bucket,
         string_agg(wanted.inputs_digest, ';' order by wanted.created_timestamp) as digest
     from (
         {{ _wanted_feature_vintages() | indent(8) }}
     ) as wanted
-    group by wanted.as_of_year
+    cross join generate_series(0, 63) as buckets (mine_bucket)
+    group by wanted.as_of_year, buckets.mine_bucket
 
 ),
 
@@ -102,9 +116,10 @@ profiles as (
 
     select
         coalesce(panel_as_of_year, {{ tracker_year }}) as as_of_year,
-        sum(hashtextextended(profiles::text, 0)) as digest
-    from {{ ref('silver_mine_profiles') }} as profiles
-    group by 1
+        {{ mine_bucket('mine_id') }} as mine_bucket,
+        sum(content_hash) as digest
+    from {{ ref('silver_mine_profiles') }}
+    group by 1, 2
 
 ),
 
@@ -131,9 +146,10 @@ market as (
 
 select
     as_of_year,
+    mine_bucket,
     md5(concat_ws('|', features.digest, profiles.digest, parents.digest, market.digest)) as inputs_digest
 from profiles
-full outer join features using (as_of_year)
+full outer join features using (as_of_year, mine_bucket)
 left join parents using (as_of_year)
 left join market using (as_of_year)
 where as_of_year is not null

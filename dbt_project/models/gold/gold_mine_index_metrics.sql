@@ -13,7 +13,7 @@
 {#
     What the transparent index is made of. A mine of the panel has one row per year, as known first, without the tracker's
     facts, which nobody knew then; and one current row, with all that is known now. A mine that only the tracker has gets
-    its current row alone. A part is an as-of year.
+    its current row alone. A part is a bucket of mines of an as-of year.
 #}
 {%- set short_tons_per_million_tonnes = 1102311.31 %}
 with
@@ -56,9 +56,8 @@ vintages as materialized (
 
     select vintages.*
     from {{ ref('gold_vintages') }} as vintages
-    inner join missing on missing.as_of_year = vintages.as_of_year
-    where vintages.is_first
-        or vintages.is_latest
+    where vintages.as_of_year in (select missing.as_of_year from missing)
+        and (vintages.is_first or vintages.is_latest)
 
 ),
 
@@ -76,6 +75,9 @@ panel_rows as materialized (
             {'as_of_year': 'vintages.as_of_year', 'created_timestamp': 'vintages.created_timestamp'},
         ) | indent(8) }}
     ) as history on true
+    inner join missing
+        on missing.as_of_year = history.as_of_year
+        and missing.mine_bucket = {{ mine_bucket('history.mine_id') }}
     left join profiles
         on profiles.mine_id = history.mine_id
         and profiles.panel_as_of_year = history.as_of_year
@@ -181,8 +183,15 @@ tracker_metrics as (
     from profiles
     left join parents on parents.parent_key = profiles.parent_key
     where profiles.panel_as_of_year is null
-        and extract(year from profiles.tracker_known_at at time zone 'UTC')::int - 1
-        in (select missing.as_of_year from missing)
+        and (
+            extract(year from profiles.tracker_known_at at time zone 'UTC')::int - 1,
+            {{ mine_bucket('profiles.mine_id') }}
+        ) in (
+            select
+                missing.as_of_year,
+                missing.mine_bucket
+            from missing
+        )
 
 ),
 

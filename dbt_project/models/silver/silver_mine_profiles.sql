@@ -156,60 +156,72 @@ tracker as (
     from tracker_amounts
     inner join tracker_rows as lead_row on lead_row.mine_id = tracker_amounts.mine_id and lead_row.lead_rank = 1
 
+),
+
+profiles as (
+
+    select
+        mine_id,
+        coalesce(panel.msha_id, tracker.msha_id) as msha_id,
+        tracker.gem_mine_ids,
+        coalesce(panel.mine_name, tracker.mine_name) as mine_name,
+        tracker.mine_name_local,
+        case
+            when panel.mine_id is null then coalesce(aliases.country, tracker.country)
+            else 'United States'
+        end as country,
+        coalesce(panel.mine_state, tracker.state_province) as state_province,
+        panel.mine_county,
+        tracker.region,
+        -- the newest word on it: the tracker's release or the panel's year, whichever became known later
+        case
+            when panel.known_at is null or tracker.known_at > panel.known_at
+                then coalesce(tracker.tracker_status, panel.mine_status)
+            else coalesce(panel.mine_status, tracker.tracker_status)
+        end as mine_status,
+        panel.mine_status as panel_mine_status,
+        tracker.tracker_status,
+        tracker.status_detail as tracker_status_detail,
+        coalesce(panel.mine_type, tracker.mine_type) as mine_type,
+        tracker.mining_method,
+        tracker.coal_type,
+        tracker.coal_grade,
+        panel.operating_company,
+        panel.operator_key,
+        tracker.owners,
+        tracker.parent_company,
+        tracker.parent_key,
+        coalesce(tracker.opening_year, panel_span.first_production_year) as opening_year,
+        tracker.closing_year,
+        tracker.latitude_degrees as latitude,
+        tracker.longitude_degrees as longitude,
+        tracker.wiki_url,
+        tracker.capacity_mt_per_year,
+        tracker.production_mt_per_year,
+        tracker.production_year,
+        tracker.reserves_mt,
+        tracker.resources_mt,
+        tracker.reserve_to_production_years,
+        tracker.workforce_size,
+        tracker.mine_size_km2,
+        tracker.mine_depth_m,
+        tracker.methane_million_tonnes_per_year,
+        tracker.tracker_rows_count,
+        panel.as_of_year as panel_as_of_year,
+        panel.production_short_tons as panel_production_short_tons,
+        panel_span.first_production_year,
+        panel_span.last_production_year,
+        panel.known_at as panel_known_at,
+        tracker.known_at as tracker_known_at,
+        greatest(panel.known_at, tracker.known_at) as known_at
+    from panel
+    full outer join tracker using (mine_id)
+    left join panel_span using (mine_id)
+    left join {{ ref('country_aliases') }} as aliases on aliases.published_name = tracker.country
+
 )
 
 select
-    mine_id,
-    coalesce(panel.msha_id, tracker.msha_id) as msha_id,
-    tracker.gem_mine_ids,
-    coalesce(panel.mine_name, tracker.mine_name) as mine_name,
-    tracker.mine_name_local,
-    case when panel.mine_id is null then coalesce(aliases.country, tracker.country) else 'United States' end as country,
-    coalesce(panel.mine_state, tracker.state_province) as state_province,
-    panel.mine_county,
-    tracker.region,
-    -- the newest word on it: the tracker's release or the panel's year, whichever became known later
-    case
-        when panel.known_at is null or tracker.known_at > panel.known_at
-            then coalesce(tracker.tracker_status, panel.mine_status)
-        else coalesce(panel.mine_status, tracker.tracker_status)
-    end as mine_status,
-    panel.mine_status as panel_mine_status,
-    tracker.tracker_status,
-    tracker.status_detail as tracker_status_detail,
-    coalesce(panel.mine_type, tracker.mine_type) as mine_type,
-    tracker.mining_method,
-    tracker.coal_type,
-    tracker.coal_grade,
-    panel.operating_company,
-    panel.operator_key,
-    tracker.owners,
-    tracker.parent_company,
-    tracker.parent_key,
-    coalesce(tracker.opening_year, panel_span.first_production_year) as opening_year,
-    tracker.closing_year,
-    tracker.latitude_degrees as latitude,
-    tracker.longitude_degrees as longitude,
-    tracker.wiki_url,
-    tracker.capacity_mt_per_year,
-    tracker.production_mt_per_year,
-    tracker.production_year,
-    tracker.reserves_mt,
-    tracker.resources_mt,
-    tracker.reserve_to_production_years,
-    tracker.workforce_size,
-    tracker.mine_size_km2,
-    tracker.mine_depth_m,
-    tracker.methane_million_tonnes_per_year,
-    tracker.tracker_rows_count,
-    panel.as_of_year as panel_as_of_year,
-    panel.production_short_tons as panel_production_short_tons,
-    panel_span.first_production_year,
-    panel_span.last_production_year,
-    panel.known_at as panel_known_at,
-    tracker.known_at as tracker_known_at,
-    greatest(panel.known_at, tracker.known_at) as known_at
-from panel
-full outer join tracker using (mine_id)
-left join panel_span using (mine_id)
-left join {{ ref('country_aliases') }} as aliases on aliases.published_name = tracker.country
+    *,
+    hashtextextended(profiles::text, 0) as content_hash
+from profiles
