@@ -1,7 +1,7 @@
 {#
     Incremental models that rebuild what changed, and nothing else.
 
-    Such a model consists of parts (a file, a vintage, a year). `parts_of` (wanted_parts.sql) says for each kind which parts
+    Such a model consists of parts (a file, a vintage, some mines of a year). `parts_of` (wanted_parts.sql) says for each kind which parts
     there should be now: their key columns and a digest of all that a part is made of. ops.built_parts keeps the digests of
     the parts that a table has. Before a model runs, parts that are not wanted any more, or whose digest differs, are deleted
     (discard_stale_parts); its query appends those that are missing (missing_parts); then they are noted (note_built_parts).

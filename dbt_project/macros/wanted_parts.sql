@@ -89,8 +89,12 @@ inner join first_releases as outcome on outcome.as_of_year = cohort.as_of_year +
     Each year brings mines whose newest row was an older one, some in many of the years before: a year has parts by mine,
     so that few of its rows are made anew for them.
 #}
+{%- macro mine_buckets() -%}
+    {{ return(64) }}
+{%- endmacro %}
+
 {%- macro mine_bucket(mine_id) -%}
-    abs(hashtext({{ mine_id }}) % 64)
+    abs(hashtext({{ mine_id }}) % {{ mine_buckets() }})
 {%- endmacro %}
 
 {# A year's parts hold the panel's rows of that year, and of the mines that only the tracker has those of its release. #}
@@ -107,7 +111,7 @@ features as (
     from (
         {{ _wanted_feature_vintages() | indent(8) }}
     ) as wanted
-    cross join generate_series(0, 63) as buckets (mine_bucket)
+    cross join generate_series(0, {{ mine_buckets() - 1 }}) as buckets (mine_bucket)
     group by wanted.as_of_year, buckets.mine_bucket
 
 ),
