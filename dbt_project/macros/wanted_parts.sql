@@ -89,9 +89,7 @@ inner join first_releases as outcome on outcome.as_of_year = cohort.as_of_year +
     Each year brings mines whose newest row was an older one, some in many of the years before: a year has parts by mine,
     so that few of its rows are made anew for them.
 #}
-{%- macro mine_buckets() -%}
-    {{ return(64) }}
-{%- endmacro %}
+{%- macro mine_buckets() -%} 64 {%- endmacro %}
 
 {%- macro mine_bucket(mine_id) -%}
     abs(hashtext({{ mine_id }}) % {{ mine_buckets() }})
@@ -111,7 +109,7 @@ features as (
     from (
         {{ _wanted_feature_vintages() | indent(8) }}
     ) as wanted
-    cross join generate_series(0, {{ mine_buckets() - 1 }}) as buckets (mine_bucket)
+    cross join generate_series(0, {{ mine_buckets() }} - 1) as buckets (mine_bucket)
     group by wanted.as_of_year, buckets.mine_bucket
 
 ),
