@@ -43,6 +43,7 @@ lint: setup ## ruff, formatting, strict types, SQL, generated files, compose.yam
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m fvi_pipeline.feeds.generate --check
+	@$(BIN)/python -m fvi_pipeline.monitoring --check
 	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 
@@ -50,13 +51,15 @@ format: setup ## rewrite the code in the house format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup ## the run beside a plain script, the ingest beside COPY, a night with a short and a long history: SOURCE=DIR ROWS=N
+bench: setup ## the run, the ingest, a night and the features, each beside its rival: SOURCE=DIR ROWS=N
 	@$(BIN)/python benchmarks/pipeline_overhead.py --source "$(SOURCE)"
 	@$(BIN)/python benchmarks/ingest_speed.py --source "$(SOURCE)" --rows $(ROWS)
 	@$(BIN)/python benchmarks/night_cost.py --source "$(SOURCE)"
+	@$(BIN)/python benchmarks/feature_speed.py --source "$(SOURCE)"
 
-generate: setup ## write what follows from the feeds' descriptions: landing tables, bronze models, docs/feeds.md
+generate: setup ## write what follows from descriptions: of feeds, landing tables, bronze models, docs/feeds.md; of features, docs/feature_catalogue.md
 	@$(BIN)/python -m fvi_pipeline.feeds.generate
+	@$(BIN)/python -m fvi_pipeline.monitoring
 
 lock: ## write requirements.lock anew from pyproject.toml in a virtual environment of its own
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock

@@ -11,27 +11,20 @@ import argparse
 import csv
 import io
 import json
-import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 from rich.console import Console
 from rich.table import Table
+from scratch_warehouse import ScratchDatabase, landing_folder
 
-from fvi_pipeline.feeds.ingest import ingest_folder
-from fvi_pipeline.platform.bootstrap import bootstrap
-from fvi_pipeline.platform.environment import tool_environment
-from fvi_pipeline.platform.servers import Servers, running_servers
+from fvi_pipeline.platform.servers import running_servers
 from fvi_pipeline.platform.settings import Settings
 
-_FOREIGN = ("FVI_", "PG", "DAGSTER_", "DBT_", "MLFLOW_", "FEAST_", "BENTOML_")
 _FIRST_FREE_ID = 5_500_000  # the agency's IDs begin with a state's number, which ends at 54
 
 
@@ -74,7 +67,7 @@ def main() -> None:
 
 
 def _measure(scratch: Path, source: str, factor: int, count: int) -> dict[int, list[Night]]:
-    landing = _landing_folder(source, scratch)
+    landing = landing_folder(source, scratch)
     newest = max((landing / "eia_coal").iterdir(), key=lambda path: path.name)
     new_year = scratch / "new_year"
     (new_year / "eia_coal").mkdir(parents=True)
@@ -82,7 +75,7 @@ def _measure(scratch: Path, source: str, factor: int, count: int) -> dict[int, l
     settings = Settings(home=scratch / "home", database_url=None, redis_url=None)
     nights: dict[int, list[Night]] = {1: [], factor: []}
     with running_servers(settings) as servers:
-        database = _Database(settings, servers)
+        database = ScratchDatabase(settings, servers)
         for times in nights:
             folder = scratch / f"history_{times}"
             shutil.copytree(landing, folder, ignore=shutil.ignore_patterns(newest.name))
@@ -97,15 +90,6 @@ def _measure(scratch: Path, source: str, factor: int, count: int) -> dict[int, l
                 runs.append(_night(database, new_year))
                 database.drop()
     return nights
-
-
-def _landing_folder(source: str, scratch: Path) -> Path:
-    if source not in ("auto", "sample"):
-        return Path(source).resolve()
-    from fvi_pipeline.simulator import SimulationConfig, write_landing_folder
-
-    write_landing_folder(scratch / "landing", SimulationConfig())
-    return scratch / "landing"
 
 
 def _multiply(folder: Path, times: int) -> None:
@@ -129,52 +113,7 @@ def _multiply(folder: Path, times: int) -> None:
         path.write_bytes(text.getvalue().encode("latin-1"))
 
 
-@dataclass(frozen=True)
-class _Database:
-    """The warehouse at hand; it has one name always, because dbt parses the project anew for another."""
-
-    settings: Settings
-    servers: Servers
-    name: str = "night"
-
-    @property
-    def url(self) -> str:
-        return self.servers.database_url.replace("/fvi?", f"/{self.name}?")
-
-    def create(self, template: str | None = None) -> None:
-        with psycopg.connect(self.servers.database_url, autocommit=True) as connection:
-            copied = f' template "{template}"' if template else ""
-            connection.execute(f'create database "{self.name}"{copied}'.encode())
-        with psycopg.connect(self.url) as connection:
-            bootstrap(connection)
-
-    def rename(self, name: str) -> None:
-        with psycopg.connect(self.servers.database_url, autocommit=True) as connection:
-            connection.execute(f'alter database "{self.name}" rename to "{name}"'.encode())
-
-    def drop(self) -> None:
-        with psycopg.connect(self.servers.database_url, autocommit=True) as connection:
-            connection.execute(f'drop database "{self.name}" with (force)'.encode())
-
-    def ingest(self, folder: Path) -> None:
-        with psycopg.connect(self.url) as connection:
-            ingest_folder(connection, folder)
-
-    def build(self) -> None:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-        environment = inherited | tool_environment(self.settings, Servers(self.url, self.servers.redis_url))
-        command = [str(Path(sys.executable).parent / "dbt"), "build", "--quiet"]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if result.returncode != 0:
-            sys.exit(f"dbt build of {self.name} failed:\n{result.stdout}{result.stderr}")
-
-    def panel_rows(self) -> int:
-        with psycopg.connect(self.url) as connection:
-            row = connection.execute("select count(*) from landing.eia_coal_mines").fetchone()
-        return int(row[0]) if row else 0
-
-
-def _night(database: _Database, new_year: Path) -> Night:
+def _night(database: ScratchDatabase, new_year: Path) -> Night:
     rows = database.panel_rows()
     start = time.monotonic()
     database.ingest(new_year)

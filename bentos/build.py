@@ -4,6 +4,7 @@ What is in a Bento is said in bentofile.yaml. Which model is champion belongs in
 """
 
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -85,6 +86,22 @@ def _check_model(tag: str, model_tag: str) -> None:
     models = [str(model.tag) for model in bentoml.get(tag).info.all_models]
     if models != [model_tag]:
         raise BentoBuildError(f"{tag} holds {models}, not {model_tag}: was another Bento built meanwhile? Run again.")
+
+
+def feature_services_of_bentos() -> set[str]:
+    """Name the feature services that the models of the Bentos in the store were made with."""
+    import bentoml
+    from bentoml.exceptions import NotFound
+
+    services = set()
+    for bento in bentoml.list(BENTO_NAME):
+        for packed in bento.info.all_models:
+            try:
+                description = Path(bentoml.models.get(packed.tag).path) / METADATA_FILE
+            except NotFound:
+                continue  # nor could the Bento be served
+            services.add(str(json.loads(description.read_text())["feature_service"]))
+    return services
 
 
 def bento_files() -> list[Path]:

@@ -61,6 +61,7 @@ class FviService:
                 settings.feature_repo_dir / "feature_store.yaml",
                 settings.database_url,
                 self._viability.features,
+                self._viability.metadata.feature_service,
             )
             predictor = Predictor(self._viability, str(self.model.info.metadata["version"]), reader)
             predictor.warm_up()

@@ -9,14 +9,18 @@ import dagster as dg
 
 from fvi_pipeline.defs import (
     alerts,
+    audit,
     documentation,
     evidence,
     features,
     freshness,
     landing,
     model,
+    monitoring,
+    parity,
     publishers,
     quality,
+    replay,
     serving,
     warehouse,
     weights,
@@ -25,6 +29,7 @@ from fvi_pipeline.defs.automation import AUTOMATION_SENSOR, with_conditions
 from fvi_pipeline.defs.punctuality import with_deadlines
 from fvi_pipeline.defs.resources import default_resources
 from fvi_pipeline.defs.years import without_years
+from fvi_pipeline.features.catalogue import load_catalogue
 from fvi_pipeline.platform.dbt_manifest import ensure_manifest
 from fvi_pipeline.platform.settings import Settings, get_settings
 
@@ -38,25 +43,28 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Se
     """
     settings = settings or get_settings()
     resources = {**default_resources(settings), **(resource_overrides or {})}
+    manifest = ensure_manifest(settings.dbt_project_dir, settings.home)
+    load_catalogue(manifest)  # a feature without its description is refused before anything runs
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = [
         *publishers.publisher_specs(),
         landing.landing,
         *evidence.ASSETS,
-        warehouse.build_dbt_assets(ensure_manifest(settings.dbt_project_dir, settings.home)),
+        warehouse.build_dbt_assets(manifest),
         *documentation.ASSETS,
         *quality.ASSETS,
         *features.ASSETS,
         *weights.ASSETS,
         *model.ASSETS,
+        *monitoring.ASSETS,
         *serving.ASSETS,
     ]
     assets = with_conditions(with_deadlines(assets))
-    checks = [*quality.CHECKS, *features.CHECKS, *weights.CHECKS, *model.CHECKS]
+    checks = [*audit.CHECKS, *quality.CHECKS, *parity.CHECKS, *weights.CHECKS, *model.CHECKS]
     main_job = _main_job(assets, checks, resources)
     return dg.Definitions(
-        assets=assets,
+        assets=[*assets, *replay.ASSETS],  # beside the main job and automation: a replay is asked for
         asset_checks=[*checks, *freshness.CHECKS],
-        jobs=[main_job, weights.NIGHTLY_JOB, model.WEEKLY_JOB, freshness.FRESHNESS_JOB],
+        jobs=[main_job, weights.NIGHTLY_JOB, model.WEEKLY_JOB, freshness.FRESHNESS_JOB, replay.JOB],
         schedules=[weights.NIGHTLY_SCHEDULE, model.WEEKLY_SCHEDULE, freshness.FRESHNESS_SCHEDULE],
         sensors=[landing.build_landing_sensor(main_job), AUTOMATION_SENSOR, *alerts.SENSORS],
         executor=dg.in_process_executor,

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from fvi_pipeline.platform.bootstrap import bootstrap
+from fvi_pipeline.platform.dbt_manifest import ensure_manifest
 from fvi_pipeline.platform.environment import tool_environment
 from fvi_pipeline.platform.servers import Servers, running_servers
 from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings
@@ -59,6 +60,14 @@ def redis_url(servers: Servers) -> Iterator[str]:
         client.flushall()
         yield servers.redis_url
         client.flushall()
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The dbt manifest of this checkout, parsed once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return ensure_manifest(PROJECT_ROOT / "dbt_project", shared / "parsed")
 
 
 @pytest.fixture(scope="session")

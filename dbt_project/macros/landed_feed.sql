@@ -4,9 +4,21 @@
 
     A file is known from its known_at. A feed that carries its whole past in every file (prices by month, countries by
     year) was published period by period: the first file that carries a period proves it public soon after the period's
-    end, later files with the same period restate it.
+    end, later files with the same period restate it. A replay has those facts that were known at its moment.
 #}
 {% macro landed_feed(name) -%}
+{%- if is_replay() -%}
+select landed.*
+from (
+    {{ _landed_feed(name) | indent(4) }}
+) as landed
+where {{ known_by_the_as_of_date('landed.known_at') }}
+{%- else -%}
+{{ _landed_feed(name) }}
+{%- endif -%}
+{%- endmacro %}
+
+{% macro _landed_feed(name) -%}
 {%- set feed = landed_feeds()[name] -%}
 {%- set period = feed.period -%}
 select
@@ -35,6 +47,9 @@ select
     {%- endif %}
 from {{ source('landing', feed.table) }} as r
 inner join {{ source('landing', 'files') }} as f on f.file_id = r.file_id
+{%- if is_replay() %}
+where {{ received_by_the_as_of_date('f.ingested_at') }}
+{%- endif %}
 {%- endmacro %}
 
 {% macro first_with_its_period(period) -%}

@@ -23,7 +23,9 @@ where feed = 'gem_coal_mines'
 
 {# Pre-hook, in the place of discard_stale_parts. #}
 {% macro discard_stale_profiles() -%}
-{%- if is_incremental() -%}
+{%- if is_replay() -%}
+{{ _insist_on_a_new_table() }}
+{%- elif is_incremental() -%}
 with
 
 wanted as (
@@ -116,6 +118,9 @@ where (gem.sheet, gem.file_id) in (
 
 {# Post-hook, in the place of note_built_parts. #}
 {% macro note_built_profiles() -%}
+{%- if is_replay() -%}
+analyze {{ this }}
+{%- else -%}
 delete from ops.built_parts where model = '{{ this.identifier }}';
 insert into ops.built_parts (model, part, inputs_digest)
 select
@@ -128,4 +133,5 @@ from (
 {%- if not is_incremental() %};
 analyze {{ this }}
 {%- endif %}
+{%- endif -%}
 {%- endmacro %}

@@ -45,11 +45,26 @@ from {{ ref('gold_vintage_releases') }}
 group by as_of_year, created_timestamp
 {%- endmacro %}
 
+{# The tracker counts for the vintages whose rows may use it: a release leaves those of other years as they are. #}
 {% macro _wanted_feature_vintages() -%}
+with
+
+tracker_releases as materialized (
+
+    select
+        release_year,
+        known_at,
+        known_until,
+        sum(content_hash) as digest
+    from {{ ref('silver_mine_tracker_history') }}
+    group by release_year, known_at, known_until
+
+)
+
 select
     vintages.as_of_year,
     vintages.created_timestamp,
-    md5(concat_ws('|', vintages.inputs_digest, market::text)) as inputs_digest
+    md5(concat_ws('|', vintages.inputs_digest, market::text, tracker.digest)) as inputs_digest
 from (
     {{ _wanted_vintages() | indent(4) }}
 ) as vintages
@@ -57,6 +72,13 @@ left join {{ ref('gold_market_measures') }} as market
     on market.country = 'United States'
     and market.as_of_year = vintages.as_of_year
     and market.created_timestamp = vintages.created_timestamp
+left join lateral (
+    select tracker_releases.digest
+    from tracker_releases
+    where {{ is_usable_tracker('tracker_releases', 'vintages.as_of_year', 'vintages.created_timestamp') | indent(8) }}
+    order by tracker_releases.release_year desc
+    limit 1
+) as tracker on true
 {%- endmacro %}
 
 {% macro _wanted_outcomes() -%}

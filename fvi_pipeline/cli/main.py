@@ -20,6 +20,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from fvi_pipeline.cli.catalogue import catalogue
+from fvi_pipeline.cli.features import features
+from fvi_pipeline.cli.replay import replay_gold
 from fvi_pipeline.cli.trace import trace
 from fvi_pipeline.platform.errors import PlatformError
 from fvi_pipeline.platform.settings import PROJECT_ROOT, get_settings
@@ -99,8 +102,28 @@ def run(
         str | None,
         typer.Option(help="A landing folder, `sample` (simulated mines) or `auto` (download from the publishers)."),
     ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of",
+            help="Take nothing in: rebuild gold from what was known on this date (its end, UTC) or at this time, "
+            "beside the live tables, and compare it with what is stored.",
+        ),
+    ] = None,
+    as_received: Annotated[
+        bool, typer.Option("--as-received", help="With --as-of: only from files that had come by then.")
+    ] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="With --as-of: drop that replay's schemas.")] = False,
 ) -> None:
     """Take in what is new in the source and materialise what depends on it; print a summary."""
+    if as_of is not None:
+        if source is not None:
+            raise typer.BadParameter("--as-of takes no --source: it reads what the ledger has.")
+        _quiet_libraries()
+        replay_gold(_out, as_of, as_received=as_received, drop=drop)
+        return
+    if as_received or drop:
+        raise typer.BadParameter("--as-received and --drop belong to --as-of DATE.")
     from fvi_pipeline.platform.environment import apply_environment, tool_environment, watch_folder
     from fvi_pipeline.platform.servers import running_servers
 
@@ -180,6 +203,8 @@ def search(
 
 
 app.command()(trace)
+app.command()(catalogue)
+app.command()(features)
 
 
 @app.command()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from fvi_pipeline.cli.moment import moment_of
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -46,7 +48,7 @@ def trace(
     from fvi_pipeline.trace.way import trace as trace_way
 
     settings = get_settings()
-    moment = _moment(as_of)
+    moment = None if as_of is None else moment_of(as_of)
     with running_servers(settings) as servers, connect(servers.database_url) as connection:
         way = trace_way(
             connection,
@@ -62,18 +64,6 @@ def trace(
         print(json.dumps(way.as_json(), indent=2))
     else:
         _print(way)
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        if len(text) == len("2020-10-01"):
-            return datetime.combine(date.fromisoformat(text), time.max, UTC)
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no date or time: write 2020-10-01 or 2020-10-01T12:00:00Z.") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _print(way: Step) -> None:

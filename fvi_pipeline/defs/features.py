@@ -1,16 +1,21 @@
-"""Feast: the registry, and the online store filled from gold. Views and reads belong to `features`."""
+"""Feast: the registry, and the online store filled from gold. Versions, views and reads belong to `features`; whether
+online equals offline is checked in `parity`.
+"""
 
 import contextlib
 import io
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from fvi_pipeline.defs.resources import Warehouse
+from fvi_pipeline.defs.resources import ModelWorkshop, Warehouse
 from fvi_pipeline.defs.retries import retried
 from fvi_pipeline.features.catalogue import Catalogue, load_catalogue
-from fvi_pipeline.features.views import FEATURE_VIEW, INDEX_VIEW
+from fvi_pipeline.features.versions import FeatureVersion, changes, live_versions, noted_versions
+from fvi_pipeline.features.views import INDEX_VIEW
+from fvi_pipeline.platform.dbt_manifest import ensure_manifest
 from fvi_pipeline.platform.settings import get_settings
 
 if TYPE_CHECKING:
@@ -20,12 +25,12 @@ FEATURE_HISTORY = dg.AssetKey(["gold", "gold_mine_feature_history"])
 REGISTRY = dg.AssetKey(["feature_store", "registry"])
 ONLINE_FEATURES = dg.AssetKey(["feature_store", "online_features"])
 ONLINE_INDEX = dg.AssetKey(["feature_store", "online_index"])
-_SAMPLE = 200
 
 
 def catalogue() -> Catalogue:
     """The project's features and metrics."""
-    return load_catalogue(get_settings().dbt_project_dir)
+    settings = get_settings()
+    return load_catalogue(ensure_manifest(settings.dbt_project_dir, settings.home))
 
 
 def feature_store() -> "FeatureStore":
@@ -35,12 +40,12 @@ def feature_store() -> "FeatureStore":
     return open_store(get_settings().feature_repo_dir, os.environ)
 
 
-def materialize_view(view: str) -> None:
-    """Bring the newest rows of one view into the online store; Feast's progress bars are left out."""
+def materialize_views(views: Sequence[str]) -> None:
+    """Bring the newest rows of some views into the online store; Feast's progress bars are left out."""
     from fvi_pipeline.features.store import materialize
 
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        materialize(feature_store(), views=[view])
+        materialize(feature_store(), views=views)
 
 
 @dg.asset(
@@ -49,16 +54,23 @@ def materialize_view(view: str) -> None:
     group_name="feature_store",
     kinds={"feast", "postgres"},
     owners=["team:data"],
-    description="Feast's registry: entity, views and services, generated from the descriptions of the gold models.",
+    description="Feast's registry: entity, views and services of each version of the features, generated from the dbt "
+    "manifest. A new or changed feature makes a new version; the ones before keep serving.",
 )
-def feature_registry(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+def feature_registry(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, model_workshop: ModelWorkshop
+) -> dg.MaterializeResult[None]:
     """Bring the registry in line with the catalogue."""
     from fvi_pipeline.features.store import apply
 
     described = catalogue()
     with contextlib.redirect_stdout(io.StringIO()):
-        registered = apply(feature_store(), described, warehouse.database_url)
-    return dg.MaterializeResult(metadata={"registered": registered, "features": len(described.model_features())})
+        registered = apply(feature_store(), described, warehouse.database_url, lambda: _services_in_use(model_workshop))
+    with warehouse.connect() as connection:
+        versions = noted_versions(connection)
+    return dg.MaterializeResult(
+        metadata={"registered": registered, "features": len(described.model_features()), **_told(versions)}
+    )
 
 
 @dg.asset(
@@ -67,15 +79,19 @@ def feature_registry(context: dg.AssetExecutionContext, warehouse: Warehouse) ->
     group_name="feature_store",
     kinds={"feast", "redis"},
     owners=["team:service"],
-    description="The newest features of every mine of the panel in Redis, where serving reads them.",
+    description="The newest features of every mine of the panel in Redis, where serving reads them, for each version "
+    "that gold can still compute.",
 )
 def online_features(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
     """Write the newest row of every mine, restatements included."""
-    with retried(context):
-        materialize_view(FEATURE_VIEW)
     with warehouse.connect() as connection:
+        versions = live_versions(connection)
         rows = connection.execute("select count(distinct mine_id) from gold.gold_mine_feature_history").fetchone()
-    return dg.MaterializeResult(metadata={"dagster/row_count": rows[0] if rows else 0})
+    with retried(context):
+        materialize_views([version.view for version in versions])
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": rows[0] if rows else 0, "services": [version.service for version in versions]}
+    )
 
 
 @dg.asset(
@@ -89,39 +105,36 @@ def online_features(context: dg.AssetExecutionContext, warehouse: Warehouse) -> 
 def online_index(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
     """Write the index of every mine."""
     with retried(context):
-        materialize_view(INDEX_VIEW)
+        materialize_views([INDEX_VIEW])
     with warehouse.connect() as connection:
         rows = connection.execute("select count(*) from mart.fvi_index").fetchone()
     return dg.MaterializeResult(metadata={"dagster/row_count": rows[0] if rows else 0})
 
 
-@dg.asset_check(
-    asset=ONLINE_FEATURES,
-    name="online_equals_offline",
-    blocking=True,
-    description=f"For {_SAMPLE} mines, every feature in Redis is the one in gold, to the bit.",
-)
-def online_equals_offline(warehouse: Warehouse) -> dg.AssetCheckResult:
-    """Compare a sample, the same one each time."""
-    from fvi_pipeline.features.store import online_differences
+def _services_in_use(model_workshop: ModelWorkshop) -> set[str]:
+    """The feature services of the models that are served, or that a Bento waits to serve."""
+    from bentos.build import feature_services_of_bentos
 
-    with warehouse.connect() as connection:
-        rows = connection.execute(
-            "select mine_id from (select distinct mine_id from gold.gold_mine_features) as mines "
-            "order by md5(mine_id) limit %s",
-            [_SAMPLE],
-        ).fetchall()
-    mine_ids = [row[0] for row in rows]
-    different = online_differences(feature_store(), catalogue(), warehouse.database_url, mine_ids)
-    return dg.AssetCheckResult(
-        passed=different.is_empty(),
-        metadata={
-            "mines": len(mine_ids),
-            "different": different.height,
-            "first": [" ".join(map(str, row)) for row in different.head(5).rows()],
-        },
-    )
+    registry = model_workshop.registry()
+    champion = registry.champion()
+    reigning = {registry.load(champion.version).metadata.feature_service} if champion else set()
+    return reigning | feature_services_of_bentos()
+
+
+def _told(versions: Sequence[FeatureVersion]) -> dict[str, list[str] | str]:
+    """The newest version, what it has that the one before had not, and the state of all."""
+    newest = versions[-1]
+    states = [f"{version.service}: {version.frozen_because or 'live'}" for version in versions]
+    if len(versions) == 1:
+        return {"version": newest.service, "versions": states}
+    change = changes(versions[-2], newest)
+    return {
+        "version": newest.service,
+        "versions": states,
+        "added": list(change.added),
+        "changed": list(change.changed),
+        "removed": list(change.removed),
+    }
 
 
 ASSETS = [feature_registry, online_features, online_index]
-CHECKS = [online_equals_offline]

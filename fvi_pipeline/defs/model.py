@@ -3,18 +3,21 @@
 What a model is and when one may reign belongs to `model`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
+import psycopg
 from psycopg import sql
 
-from fvi_pipeline.defs.features import FEATURE_HISTORY, REGISTRY, catalogue, feature_store
+from fvi_pipeline.defs.features import FEATURE_HISTORY, REGISTRY, feature_store
 from fvi_pipeline.defs.quality import QUALITY
 from fvi_pipeline.defs.resources import ModelWorkshop, Warehouse
-from fvi_pipeline.features.views import TRAINING_SERVICE
+from fvi_pipeline.features.versions import FeatureVersion, newest_version, version_of
+from fvi_pipeline.features.views import frozen_text
 
 if TYPE_CHECKING:
     from fvi_pipeline.model.challenger import Challenger
@@ -29,7 +32,8 @@ SCORES = dg.AssetKey(["mart", "fvi_scores"])
 REASONS = dg.AssetKey(["mart", "score_reasons"])
 _OUTCOMES = dg.AssetKey(["gold", "gold_mine_outcomes"])
 _SIZE = "production_short_tons"
-_TRAINING_FILE = "training_set.parquet"
+TRAINING_FILE = "training_set.parquet"
+_SERVICE_ENTRY = "feature_service"  # in the file's own metadata
 
 
 @dg.asset(
@@ -48,8 +52,8 @@ def training_set(
     """Read the history through Feast and join the outcomes."""
     from fvi_pipeline.features.store import training_features
 
-    names = catalogue().model_features()
     with warehouse.connect() as connection:
+        version = newest_version(connection)
         outcomes = pl.DataFrame(
             connection.execute(
                 "select mine_id, as_of_year, horizon_years, outcome_year, viable::int from gold.gold_mine_outcomes"
@@ -66,9 +70,10 @@ def training_set(
     if outcomes.is_empty():
         context.log.warning("No model: the files hold no mine whose outcome is known. Add EIA files of several years.")
         return
-    features = training_features(feature_store())
+    names = version.features
+    features = training_features(feature_store(), version.service)
     frame = outcomes.join(
-        features.select("mine_id", "as_of_year", *names),
+        features.select("mine_id", "as_of_year", "event_timestamp", *names),
         on=["mine_id", "as_of_year"],
         how="left",
         validate="m:1",
@@ -77,15 +82,16 @@ def training_set(
     if without:
         raise dg.Failure(f"Feast gives no features as of their time for {without} of {frame.height} rows.")
     years = frame.select(first=pl.col("outcome_year").min(), last=pl.col("outcome_year").max()).row(0)
-    path = model_workshop.training_folder / _TRAINING_FILE
+    path = model_workshop.training_folder / TRAINING_FILE
     temporary = path.with_suffix(".writing")
-    frame.write_parquet(temporary)
+    frame.write_parquet(temporary, metadata={_SERVICE_ENTRY: version.service})
     temporary.replace(path)  # a killed run leaves the former file, not half of a new one
     yield dg.MaterializeResult(
         metadata={
             "dagster/row_count": frame.height,
             "mines": frame["mine_id"].n_unique(),
             "features": len(names),
+            "feature_service": version.service,
             "outcome_years": f"{years[0]}-{years[1]}",
             "path": dg.MetadataValue.path(str(path)),
         }
@@ -134,13 +140,18 @@ def training(
     from fvi_pipeline.model.ledger import apply_verdict
     from fvi_pipeline.model.training import TrainingSettings
 
-    names = list(catalogue().model_features())
+    path = model_workshop.training_folder / TRAINING_FILE
+    service = pl.read_parquet_metadata(path).get(_SERVICE_ENTRY)
+    if service is None:
+        raise dg.Failure(f"{path} does not say which features it has. Materialise model/training_set first.")
+    with warehouse.connect() as connection:
+        version = version_of(connection, service)
     try:
         challenger = train_challenger(
-            pl.read_parquet(model_workshop.training_folder / _TRAINING_FILE),
-            names,
+            pl.read_parquet(path),
+            list(version.features),
             size_feature=_SIZE,
-            feature_service=TRAINING_SERVICE,
+            feature_service=service,
             storage_url=model_workshop.optuna_storage_url,
             settings=TrainingSettings(seed=model_workshop.seed, trials=model_workshop.trials),
         )
@@ -158,7 +169,7 @@ def training(
     with warehouse.connect() as connection:
         rows = write_backtest_predictions(connection, challenger.backtest_predictions())
         yield dg.MaterializeResult(asset_key=BACKTEST, metadata={"dagster/row_count": rows})
-        verdict = judge(challenger, _reigning(registry, challenger))
+        verdict = judge(challenger, _reigning(connection, registry, challenger))
         reigning = apply_verdict(connection, registry, registered.version, verdict, metrics=metrics, actor="pipeline")
     context.log.info(f"{verdict.decision}: {verdict.reason}")
     if verdict.decision == "refused":
@@ -202,15 +213,12 @@ def fvi_scores(
     if champion is None:
         raise dg.Failure("There is no champion yet. Materialise model/champion first.")
     model = registry.load(champion.version)
-    query = sql.SQL(
-        "select mine_id, as_of_year, {features} from gold.gold_mine_features where in_cohort "
-        "and as_of_year = (select max(as_of_year) from gold.gold_mine_features)"
-    ).format(features=sql.SQL(", ").join(map(sql.Identifier, model.features)))
     with warehouse.connect() as connection:
-        rows = connection.execute(query).fetchall()
-        schema = {"mine_id": pl.String, "as_of_year": pl.Int64} | dict.fromkeys(model.features, pl.Float64)
+        version = version_of(connection, model.metadata.feature_service)
+        if not version.is_live:
+            context.log.warning(f"Scored with the features of {version.frozen_at}: {frozen_text(version)}")
         scores, reasons = score_current(
-            pl.DataFrame(rows, schema=schema, orient="row"),
+            _rows_to_score(connection, version, model.features),
             model,
             model_version=champion.version,
             scored_at=datetime.now(UTC),
@@ -223,6 +231,8 @@ def fvi_scores(
             "dagster/row_count": scores.height,
             "mines": scores["mine_id"].n_unique(),
             "model_version": champion.version,
+            "feature_service": version.service,
+            "features_frozen": version.frozen_because or "",
         },
     )
     yield dg.MaterializeResult(asset_key=REASONS, metadata={"dagster/row_count": reasons.height})
@@ -259,12 +269,63 @@ def scores_never_rise_with_the_horizon(warehouse: Warehouse) -> dg.AssetCheckRes
     return dg.AssetCheckResult(passed=rising == 0, metadata={"rising": rising})
 
 
-def _reigning(registry: "ModelRegistry", challenger: "Challenger") -> "Champion | None":
-    """The champion on the challenger's test rows, or None when there is none."""
+@dg.asset_check(
+    asset=SCORES,
+    name="scores_use_features_as_computed_now",
+    description="The champion's feature service is live: gold computes its features as they were when it learned.",
+)
+def scores_use_features_as_computed_now(warehouse: Warehouse, model_workshop: ModelWorkshop) -> dg.AssetCheckResult:
+    """Warn when scores rest on values that stopped at a change of their definitions."""
+    registry = model_workshop.registry()
+    champion = registry.champion()
+    if champion is None:
+        return dg.AssetCheckResult(passed=True, description="There is no champion.")
+    with warehouse.connect() as connection:
+        version = version_of(connection, registry.load(champion.version).metadata.feature_service)
+    return dg.AssetCheckResult(
+        passed=version.is_live,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=None if version.is_live else frozen_text(version),
+        metadata={"feature_service": version.service},
+    )
+
+
+def _rows_to_score(connection: psycopg.Connection, version: FeatureVersion, features: Sequence[str]) -> pl.DataFrame:
+    """The newest cohort with a model's features: from gold, or as served where gold computes them otherwise by now."""
+    lost = sorted(set(features) - set(version.features))
+    if lost:
+        raise dg.Failure(f"{version.service} does not have the champion's {', '.join(lost)}. Promote another version.")
+    if version.is_live:
+        query = sql.SQL(
+            "select mine_id, as_of_year, {features} from gold.gold_mine_features where in_cohort "
+            "and as_of_year = (select max(as_of_year) from gold.gold_mine_features)"
+        ).format(features=sql.SQL(", ").join(map(sql.Identifier, features)))
+        schema = {"mine_id": pl.String, "as_of_year": pl.Int64} | dict.fromkeys(features, pl.Float64)
+        return pl.DataFrame(connection.execute(query).fetchall(), schema=schema, orient="row")
+    from fvi_pipeline.features.store import online_features
+
+    mines = [row[0] for row in connection.execute("select distinct mine_id from gold.gold_mine_features").fetchall()]
+    served = online_features(feature_store(), mines, version.serving_service)
+    rows = served.filter("in_cohort", pl.col("as_of_year") == served["as_of_year"].max())
+    if rows.is_empty():
+        raise dg.Failure(f"There is nothing to score: {frozen_text(version)} Online there are none either.")
+    return rows.select("mine_id", "as_of_year", *features)
+
+
+def _reigning(connection: psycopg.Connection, registry: "ModelRegistry", challenger: "Challenger") -> "Champion | None":
+    """The champion on the challenger's test rows, or None when there is none.
+
+    One whose features are computed in another way by now cannot see those rows as it learned to.
+    """
     from fvi_pipeline.model.gate import champion_on_test
 
     version = registry.champion()
-    return champion_on_test(version.version, registry.load(version.version), challenger) if version else None
+    if version is None:
+        return None
+    model = registry.load(version.version)
+    champion = champion_on_test(version.version, model, challenger)
+    learned = version_of(connection, model.metadata.feature_service)
+    return champion if learned.is_live else replace(champion, probability=None, incomparable=frozen_text(learned))
 
 
 WEEKLY_JOB = dg.define_asset_job(
@@ -282,4 +343,4 @@ WEEKLY_SCHEDULE = dg.ScheduleDefinition(
     description="Sundays at 03:00 UTC.",
 )
 ASSETS = [training_set, training, fvi_scores]
-CHECKS = [onnx_equals_lightgbm, scores_never_rise_with_the_horizon]
+CHECKS = [onnx_equals_lightgbm, scores_never_rise_with_the_horizon, scores_use_features_as_computed_now]

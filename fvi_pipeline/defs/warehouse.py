@@ -14,6 +14,7 @@ from fvi_pipeline.defs.resources import Warehouse
 from fvi_pipeline.defs.retries import retried
 from fvi_pipeline.defs.years import IN_ONE_RUN, YEARS, chosen_years, note_years
 from fvi_pipeline.platform.database import advisory_lock
+from fvi_pipeline.platform.dbt_command import DBT_LOCK
 from fvi_pipeline.platform.dbt_manifest import project_digest
 
 _YEARLY_SOURCE = "eia_coal_mines"
@@ -84,7 +85,7 @@ def build_dbt_assets(manifest: Path) -> dg.AssetsDefinition:
         with (
             retried(context),
             warehouse.connect(autocommit=True) as connection,
-            advisory_lock(connection, "fvi.dbt"),
+            advisory_lock(connection, DBT_LOCK),
         ):
             project = project_digest(Path(dbt.project_dir))
             years = chosen_years(context)

@@ -1,29 +1,32 @@
-"""The catalogue: every feature and every index metric, read from the dbt project's own descriptions.
+"""The catalogue: every feature and every index metric, read from the dbt manifest.
 
-The yml beside a gold model is the one place that describes a column. This module turns it into ordered,
-checked objects for Feast, the model and the index, so that no name is typed twice. Statistics of the values
-do not belong here.
+The yml beside a gold model is the one place that describes a column, and the manifest is what dbt makes of it. This
+module turns it into ordered, checked objects for Feast, the model and the index, so that no name is typed twice. How
+the manifest is made belongs to the platform; statistics of the values belong to the warehouse.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import yaml
-
+from fvi_pipeline.features.definitions import column_definitions
 from fvi_pipeline.features.errors import CatalogueError
+from fvi_pipeline.features.groups import GROUPS, groups_of_sources
 
 Role = Literal["feature", "context", "key", "audit"]
-Category = Literal["operations", "asset", "ownership", "market", "time"]
+Category = Literal["operations", "asset and geology", "ownership and transactions", "market", "time"]
 ValueKind = Literal["number", "integer", "boolean", "text", "timestamp"]
 Pillar = Literal["necessity", "resource", "economics", "emissions", "workforce", "ecology", "support", "ownership"]
 PILLARS: tuple[Pillar, ...] = get_args(Pillar)
 
 FEATURES_MODEL = "gold_mine_features"
 INDEX_MODEL = "gold_mine_index_metrics"
+# the table behind FEATURES_MODEL, where its columns are computed
+HISTORY_MODEL = "gold_mine_feature_history"
 
 _KINDS: dict[str, ValueKind] = {
     "double precision": "number",
@@ -41,7 +44,8 @@ _HIGHER_IS_BETTER = {"higher_is_better": True, "lower_is_better": False}
 
 @dataclass(frozen=True)
 class FeatureColumn:
-    """One column of `gold_mine_features`; `category` is set for features only.
+    """One column of `gold_mine_features`; `category` is set for features only, `sources` name the silver values that
+    it is computed from, `definition` is the SQL that decides its values.
 
     A feature is given to the model, context accompanies it, a key finds it; audit columns stay in the
     warehouse.
@@ -54,6 +58,8 @@ class FeatureColumn:
     unit: str
     category: Category | None
     null_means: str
+    sources: tuple[str, ...] = ()
+    definition: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,51 +101,46 @@ class Catalogue:
         return self.metrics
 
 
-def load_catalogue(dbt_project_dir: Path) -> Catalogue:
-    """Read and check both descriptions below `models/gold` of the dbt project.
+def load_catalogue(manifest: Path) -> Catalogue:
+    """Read and check what a dbt manifest (`manifest.json`) says of the features and of the index.
 
     Raises:
-        CatalogueError: a yml is missing, or a column lacks something; every fault is listed, not only the
-            first.
+        CatalogueError: there is no manifest, or a column lacks something; every fault is listed, not only the first.
     """
-    gold = dbt_project_dir / "models" / "gold"
-    return Catalogue(
-        features=load_features(gold / f"{FEATURES_MODEL}.yml"),
-        metrics=load_index_metrics(gold / f"{INDEX_MODEL}.yml"),
-    )
-
-
-def load_features(path: Path) -> tuple[FeatureColumn, ...]:
-    """The columns of `gold_mine_features`, in order.
-
-    Raises:
-        CatalogueError: as for `load_catalogue`.
-    """
+    try:
+        content = json.loads(manifest.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CatalogueError(f"{manifest} is missing. `dbt parse` and every run make it.") from error
+    except ValueError as error:
+        raise CatalogueError(f"{manifest} is no manifest of dbt ({error}). Delete it: it is made anew.") from error
     faults: list[str] = []
-    columns = [_feature(entry, faults) for entry in _columns(path, FEATURES_MODEL)]
-    known = [column for column in columns if column is not None]
-    if not faults and not any(column.role == "feature" for column in known):
-        faults.append("no column has the role `feature`")
-    _raise(path, faults)
-    return tuple(known)
+    features = _features(content, faults)
+    metrics = _metrics(content, faults)
+    if faults:
+        raise CatalogueError(f"{'; '.join(faults)}. Complete the columns' descriptions.")
+    return Catalogue(features, metrics)
 
 
-def load_index_metrics(path: Path) -> tuple[IndexMetric, ...]:
-    """The columns with role `metric` of `gold_mine_index_metrics`, in order.
+def _features(manifest: Mapping[str, Any], faults: list[str]) -> tuple[FeatureColumn, ...]:
+    model = _model(manifest, FEATURES_MODEL)
+    models = list(dict.fromkeys(group.measures_model for group in GROUPS))
+    definitions = column_definitions(manifest, HISTORY_MODEL, model["columns"], models)
+    found = [_feature(entry, definitions, faults) for entry in model["columns"].values()]
+    columns = [column for column in found if column is not None]
+    if not faults and not any(column.role == "feature" for column in columns):
+        faults.append(f"no column of {FEATURES_MODEL} has the role `feature`")
+    return tuple(columns)
 
-    Raises:
-        CatalogueError: as for `load_catalogue`.
-    """
-    faults: list[str] = []
-    entries = [entry for entry in _columns(path, INDEX_MODEL) if _meta(entry).get("role") == "metric"]
+
+def _metrics(manifest: Mapping[str, Any], faults: list[str]) -> tuple[IndexMetric, ...]:
+    entries = [e for e in _model(manifest, INDEX_MODEL)["columns"].values() if _meta(e).get("role") == "metric"]
     if not entries:
-        faults.append("no column has the role `metric`")
+        faults.append(f"no column of {INDEX_MODEL} has the role `metric`")
     metrics = [_metric(entry, faults) for entry in entries]
-    _raise(path, faults)
     return tuple(metric for metric in metrics if metric is not None)
 
 
-def _feature(entry: Mapping[str, Any], faults: list[str]) -> FeatureColumn | None:
+def _feature(entry: Mapping[str, Any], definitions: Mapping[str, str], faults: list[str]) -> FeatureColumn | None:
     name, meta, found = str(entry["name"]), _meta(entry), len(faults)
     role: Role | None = meta.get("role")
     if role is None or role not in get_args(Role):
@@ -147,10 +148,15 @@ def _feature(entry: Mapping[str, Any], faults: list[str]) -> FeatureColumn | Non
         return None
     if role == "feature":
         _require(name, entry, faults, "description")
-        _require(name, meta, faults, "unit", "category", "null_means")
+        _require(name, meta, faults, "unit", "category", "null_means", "sources")
         if meta.get("category") is not None and meta["category"] not in get_args(Category):
             faults.append(f"{name}: meta.category must be one of {', '.join(get_args(Category))}")
-    data_type = str(entry.get("data_type", "")).lower()
+    data_type = str(entry.get("data_type") or "").lower()
+    sources = tuple(map(str, meta.get("sources") or ()))
+    try:
+        groups_of_sources(name, sources)
+    except CatalogueError as error:
+        faults.append(str(error))
     # a feature is a number unless said otherwise; what accompanies it has no such default
     kind = _KINDS.get(data_type) or ("number" if role == "feature" and not data_type else None)
     if kind is None:
@@ -167,6 +173,8 @@ def _feature(entry: Mapping[str, Any], faults: list[str]) -> FeatureColumn | Non
         unit=_text(meta.get("unit")),
         category=meta.get("category") if role == "feature" else None,
         null_means=_text(meta.get("null_means")),
+        sources=sources,
+        definition=definitions.get(name, ""),
     )
 
 
@@ -196,23 +204,12 @@ def _metric(entry: Mapping[str, Any], faults: list[str]) -> IndexMetric | None:
     )
 
 
-def _columns(path: Path, model: str) -> list[Mapping[str, Any]]:
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CatalogueError(f"{path} is missing: it describes {model}. Add it to the dbt project.") from error
-    except yaml.YAMLError as error:
-        raise CatalogueError(f"{path} cannot be read as YAML ({error}). Correct it.") from error
-    models = document.get("models", []) if isinstance(document, dict) else []
-    for entry in models:
-        if entry.get("name") == model:
-            columns: list[Mapping[str, Any]] = entry.get("columns") or []
-            names = [str(column["name"]) for column in columns]
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise CatalogueError(f"{path} describes {', '.join(twice)} more than once. Keep one.")
-            return columns
-    raise CatalogueError(f"{path} does not describe a model named {model}. Add it.")
+def _model(manifest: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    for node in manifest.get("nodes", {}).values():
+        if node["resource_type"] == "model" and node["name"] == name:
+            found: Mapping[str, Any] = node
+            return found
+    raise CatalogueError(f"The dbt project describes no model named {name}. Add it.")
 
 
 def _meta(entry: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -223,14 +220,9 @@ def _meta(entry: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _require(name: str, values: Mapping[str, Any], faults: list[str], *fields: str) -> None:
     for field in fields:
-        if values.get(field) is None or not _text(values[field]):
+        if not values.get(field) or not _text(values[field]):
             faults.append(f"{name}: {field} is missing")
 
 
 def _text(value: object) -> str:
     return "" if value is None else " ".join(str(value).split())
-
-
-def _raise(path: Path, faults: list[str]) -> None:
-    if faults:
-        raise CatalogueError(f"{path} is incomplete: {'; '.join(faults)}. Complete the columns' descriptions.")

@@ -6,7 +6,7 @@ The objects that it holds are made in `views`; SQL that computes a feature belon
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
@@ -14,19 +14,25 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import yaml
-from psycopg import sql
 
 from fvi_pipeline.features.catalogue import Catalogue
 from fvi_pipeline.features.errors import FeatureStoreError
+from fvi_pipeline.features.names import view_of
+from fvi_pipeline.features.online_views import remove_departed
+from fvi_pipeline.features.versions import (
+    FeatureVersion,
+    note_retired,
+    note_versions,
+    planned_versions,
+    retirable,
+)
 from fvi_pipeline.features.views import (
     CREATED_TIMESTAMP,
     EVENT_TIMESTAMP,
-    FEATURE_VIEW,
+    FROZEN_TAG,
     HISTORY_TABLE,
     JOIN_KEY,
-    SERVING_SERVICE,
-    TRAINING_SERVICE,
-    build_views,
+    build_objects,
 )
 from fvi_pipeline.platform.database import advisory_lock, connect
 
@@ -73,24 +79,54 @@ def open_store(feature_repo_dir: Path, environment: Mapping[str, str]) -> Featur
     return FeatureStore(config=config)
 
 
-def apply(store: FeatureStore, catalogue: Catalogue, database_url: str) -> list[str]:
-    """Register the views of the catalogue and remove others; returns the names of the registered objects.
+def apply(
+    store: FeatureStore,
+    catalogue: Catalogue,
+    database_url: str,
+    services_in_use: Callable[[], Collection[str]] = frozenset,
+) -> list[str]:
+    """Note the versions of the features for the catalogue, register their objects and remove others; returns the names
+    of the registered objects.
 
     Safe to repeat, to run twice at once (the second waits) and to run after a process that was killed.
+
+    Args:
+        store: the open store.
+        catalogue: what the dbt project describes now.
+        database_url: of the warehouse.
+        services_in_use: names the feature services (`fvi_vN`) of the models that are or may be served; asked only when
+            there are versions that could go.
     """
-    objects = build_views(catalogue).objects()
-    names = {obj.name for obj in objects}
     # Feast itself takes no lock, neither for creating the registry's tables nor for the objects in them
     with connect(database_url, autocommit=True) as connection, advisory_lock(connection, "fvi.feast.apply"):
-        registered = [*store.list_feature_services(), *store.list_feature_views()]
-        stale = [obj for obj in registered if obj.name not in names]
-        store.apply(objects, objects_to_delete=stale, partial=False)
-        store.refresh_registry()
+        versions = planned_versions(connection, catalogue)
+        note_versions(connection, versions)
+        retired = retirable(versions, services_in_use()) if retirable(versions, ()) else ()
+        kept = [version for version in versions if version not in retired]
+        names = _register(store, kept)
+        note_retired(connection, retired)
+    return names
+
+
+def _register(store: FeatureStore, versions: Sequence[FeatureVersion]) -> list[str]:
+    objects = build_objects(versions)
+    names = {obj.name for obj in objects}
+    sources = {view.batch_source.name for view in objects if hasattr(view, "batch_source")}
+    stale: list[Any] = [service for service in store.list_feature_services() if service.name not in names]
+    for view in store.list_feature_views():
+        if view.name not in names:
+            # before the registry forgets it: all views of a mine share one hash in Redis, and a process that is killed
+            # in between would leave the view's fields in it for ever
+            store._get_provider().online_store.delete_table(store.config, view)
+            stale.append(view)
+    stale.extend(source for source in store.list_data_sources() if source.name not in sources)
+    store.apply(objects, objects_to_delete=stale, partial=False)
+    store.refresh_registry()
     return sorted(names)
 
 
 def historical_features(
-    store: FeatureStore, entity_rows: pl.DataFrame | str, features: Sequence[str] | str = TRAINING_SERVICE
+    store: FeatureStore, entity_rows: pl.DataFrame | str, features: Sequence[str] | str
 ) -> pl.DataFrame:
     """Features as they were known at each entity row's time: neither a later fact nor a later restatement is
     seen.
@@ -100,20 +136,24 @@ def historical_features(
         entity_rows: a frame with mine_id and event_timestamp (timestamp with a zone), or one SELECT of them
             for the offline store, which spares the way of the rows through this process. Further columns are
             carried along.
-        features: a feature service's name, or references such as `mine_features:as_of_year`.
+        features: a feature service's name, or references such as `mine_features_v1:as_of_year`.
 
     Returns:
         One row per entity row, unordered: its columns, then the features; numbers as Float64. A mine that was
         unknown has nulls.
 
     Raises:
-        FeatureStoreError: the entity rows have no mine_id, or no event_timestamp with a zone.
+        FeatureStoreError: the entity rows have no mine_id, or no event_timestamp with a zone; or the features are of
+            a frozen version, whose history nobody can tell any more.
     """
     if isinstance(entity_rows, pl.DataFrame):
         _check_entity_rows(entity_rows)
         if entity_rows.is_empty():
             raise FeatureStoreError("There is no entity row to read features for. Give at least one mine and time.")
     service = store.get_feature_service(features) if isinstance(features, str) else None
+    views = {p.name for p in service.feature_view_projections} if service else {f.partition(":")[0] for f in features}
+    for view in views:
+        _refuse_frozen(store.get_feature_view(view))
     with warnings.catch_warnings():
         # Feast reads the columns of a SELECT through pandas and psycopg, which works
         warnings.filterwarnings("ignore", message="pandas only supports SQLAlchemy", category=UserWarning)
@@ -125,14 +165,14 @@ def historical_features(
     frame = pl.from_arrow(job.to_arrow())
     if not isinstance(frame, pl.DataFrame):
         raise FeatureStoreError("The offline store did not answer with a table.")
-    types = _types(store, service) if service is not None else {}
+    types = _types(service) if service is not None else {}
     # Feast answers in UTC and leaves the zone out
     types[EVENT_TIMESTAMP] = _POLARS_TYPES["UnixTimestamp"]
     return frame.with_columns(pl.col(name).cast(types[name]) for name in frame.columns if name in types)
 
 
-def training_features(store: FeatureStore, *, cohort_only: bool = True) -> pl.DataFrame:
-    """The model's inputs of every mine and as-of year, each as first known.
+def training_features(store: FeatureStore, service: str, *, cohort_only: bool = True) -> pl.DataFrame:
+    """The inputs of the feature service (`fvi_vN`) of every mine and as-of year, each as first known.
 
     Returns:
         mine_id, as_of_year (Int64), event_timestamp (UTC: when the year of the mine was first known), the
@@ -140,11 +180,11 @@ def training_features(store: FeatureStore, *, cohort_only: bool = True) -> pl.Da
 
     Raises:
         FeatureStoreError: the store answers with another as-of year than asked for; gold's times contradict
-            each other.
+            each other; or the service is frozen.
     """
-    service = store.get_feature_service(TRAINING_SERVICE)
-    names = [feature.name for projection in service.feature_view_projections for feature in projection.features]
-    references = [f"{FEATURE_VIEW}:{name}" for name in (*names, "as_of_year", "in_cohort")]
+    projections = store.get_feature_service(service).feature_view_projections
+    names = [feature.name for projection in projections for feature in projection.features]
+    references = [f"{view_of(service)}:{name}" for name in (*names, "as_of_year", "in_cohort")]
     rows = historical_features(store, _TRAINING_ROWS, references)
     wrong = rows.filter(pl.col("as_of_year").ne_missing(pl.col("row_as_of_year")))
     if not wrong.is_empty():
@@ -167,7 +207,7 @@ def materialize(store: FeatureStore, until: datetime | None = None, views: Seque
     """Bring the newest vintage of each mine into the online store; a restated row overwrites the earlier one.
 
     The window is always the whole history up to `until` (default: now): an incremental one would miss late
-    rows.
+    rows. A mine that gold does not have any more is removed.
 
     Raises:
         FeatureStoreError: `until` has no time zone.
@@ -176,12 +216,16 @@ def materialize(store: FeatureStore, until: datetime | None = None, views: Seque
     if end.tzinfo is None:
         raise FeatureStoreError("`until` needs a time zone; use UTC.")
     store.materialize(start_date=BEGINNING, end_date=end, feature_views=list(views) if views is not None else None)
+    remove_departed(store, views)
 
 
-def online_features(store: FeatureStore, mine_ids: Sequence[str], service: str = SERVING_SERVICE) -> pl.DataFrame:
-    """What the online store holds of the mines, a row each in the given order; nulls for an unknown mine."""
+def online_features(store: FeatureStore, mine_ids: Sequence[str], service: str) -> pl.DataFrame:
+    """What the online store holds of the mines, a row each in the given order; nulls for an unknown mine.
+
+    Times are to the second, which is what Feast keeps of them.
+    """
     feature_service = store.get_feature_service(service)
-    types = {JOIN_KEY: pl.String(), **_types(store, feature_service)}
+    types = {JOIN_KEY: pl.String(), **_types(feature_service)}
     frames = []
     for start in range(0, len(mine_ids), _MINES_PER_CALL):
         rows = [{JOIN_KEY: mine_id} for mine_id in mine_ids[start : start + _MINES_PER_CALL]]
@@ -190,33 +234,13 @@ def online_features(store: FeatureStore, mine_ids: Sequence[str], service: str =
     return pl.concat(frames) if frames else pl.DataFrame(schema=types)
 
 
-def online_differences(
-    store: FeatureStore, catalogue: Catalogue, database_url: str, mine_ids: Sequence[str]
-) -> pl.DataFrame:
-    """Where the newest vintage differs by a bit: mine_id, feature, online, offline (both as text)."""
-    columns = [column.name for column in catalogue.store_columns()]
-    query = sql.SQL(
-        "select distinct on (mine_id) mine_id, {columns} from {table} where mine_id = any(%s) "
-        "order by mine_id, event_timestamp desc, created_timestamp desc"
-    ).format(
-        columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
-        table=sql.Identifier(*HISTORY_TABLE.split(".")),
-    )
-    with connect(database_url) as connection:
-        offline = {row[0]: row[1:] for row in connection.execute(query, [list(mine_ids)])}
-    differences: list[tuple[str, str, str, str]] = []
-    for online in online_features(store, mine_ids).select(JOIN_KEY, *columns).iter_rows():
-        expected = offline.get(online[0], (None,) * len(columns))
-        differences.extend(
-            (online[0], name, repr(here), repr(there))
-            for name, here, there in zip(columns, online[1:], expected, strict=True)
-            if here != there
-        )
-    schema = [JOIN_KEY, "feature", "online", "offline"]
-    return pl.DataFrame(differences, schema={name: pl.String() for name in schema}, orient="row")
+def _refuse_frozen(view: Any) -> None:
+    because = view.tags.get(FROZEN_TAG)
+    if because:
+        raise FeatureStoreError(because)
 
 
-def _types(store: FeatureStore, service: Any) -> dict[str, pl.DataType]:
+def _types(service: Any) -> dict[str, pl.DataType]:
     projections: Iterable[Any] = service.feature_view_projections
     return {f.name: _POLARS_TYPES[str(f.dtype)] for projection in projections for f in projection.features}
 

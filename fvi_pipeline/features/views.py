@@ -1,57 +1,38 @@
-"""Feast's objects, made from the catalogue: the entity, the two views and the two services.
+"""Feast's objects, made from the versions of the features: the entity, a view and two services for each version, and
+the view of the index.
 
-Opening a store, reading it and writing to it belong to `store`.
+What a version is made of belongs to `versions`; opening a store, reading it and writing to it to `store`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from datetime import UTC
 from typing import Any
 
-from fvi_pipeline.features.catalogue import PILLARS, Catalogue, FeatureColumn, ValueKind
+from fvi_pipeline.features.catalogue import PILLARS, FeatureColumn
+from fvi_pipeline.features.versions import FeatureVersion
 
 ENTITY = "mine"
 JOIN_KEY = "mine_id"
-FEATURE_VIEW = "mine_features"
 INDEX_VIEW = "mine_index"
-TRAINING_SERVICE = "fvi_v1"
-SERVING_SERVICE = "fvi_serving_v1"
 HISTORY_TABLE = "gold.gold_mine_feature_history"
 INDEX_TABLE = "mart.fvi_index"
 EVENT_TIMESTAMP = "event_timestamp"
 CREATED_TIMESTAMP = "created_timestamp"
+VINTAGE = "vintage_known_at"
+"""The created timestamp as a column of the views: Feast's online store does not keep it."""
+FROZEN_TAG = "frozen_because"
 
 
-@dataclass(frozen=True)
-class Views:
-    """The objects of the feature repository (Feast's own types)."""
+def build_objects(versions: Iterable[FeatureVersion]) -> list[Any]:
+    """Feast's objects for the versions: entity `mine`, view `mine_index`, and for version N the view
+    `mine_features_vN` and the services `fvi_vN` (the model's inputs) and `fvi_serving_vN` (with context and index).
 
-    mine: Any
-    mine_features: Any
-    mine_index: Any
-    fvi_v1: Any
-    fvi_serving_v1: Any
-
-    def objects(self) -> list[Any]:
-        """All of them, for `FeatureStore.apply`."""
-        return [self.mine, self.mine_features, self.mine_index, self.fvi_v1, self.fvi_serving_v1]
-
-
-def build_views(catalogue: Catalogue) -> Views:
-    """Entity `mine`, views `mine_features` and `mine_index`, services `fvi_v1` and `fvi_serving_v1`.
-
-    `fvi_v1` holds the model's inputs in the catalogue's order, `fvi_serving_v1` also their context and the
-    index. The as-of year of the index is called `index_as_of_year`, since it may differ from that of the
-    features.
+    A frozen version's view is not for the online store, so that nothing writes to it, and its history answers with the
+    reason.
     """
-    from feast import Entity, FeatureService, FeatureView, Field, ValueType
-    from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import PostgreSQLSource
-    from feast.types import Bool, Float64, Int64, String, UnixTimestamp
-
-    types = {"number": Float64, "integer": Int64, "boolean": Bool, "text": String, "timestamp": UnixTimestamp}
-
-    def field(name: str, kind: ValueKind, description: str, tags: dict[str, str]) -> Any:
-        return Field(name=name, dtype=types[kind], description=description, tags=tags)
+    from feast import Entity, ValueType
 
     mine = Entity(
         name=ENTITY,
@@ -59,43 +40,106 @@ def build_views(catalogue: Catalogue) -> Views:
         value_type=ValueType.STRING,
         description="A coal mine: msha:0102838 in the U.S. panel, gem:M0086 elsewhere.",
     )
-    mine_features = FeatureView(
-        name=FEATURE_VIEW,
+    index = _index_view(mine)
+    objects: list[Any] = [mine, index]
+    for version in versions:
+        objects.extend(_objects_of(version, mine, index))
+    return objects
+
+
+def frozen_text(version: FeatureVersion) -> str:
+    """Why a frozen version has no history any more, and what to use."""
+    since = version.frozen_at.astimezone(UTC).date() if version.frozen_at else "now"
+    return (
+        f"{version.service} is frozen since {since} ({version.frozen_because}): gold cannot tell its values of any "
+        "time, and online it has those of that day. Use the newest feature service, and models that were made with it."
+    )
+
+
+def _objects_of(version: FeatureVersion, mine: Any, index: Any) -> list[Any]:
+    from feast import FeatureService, FeatureView, Field
+    from feast.types import String, UnixTimestamp
+
+    state = {} if version.is_live else {FROZEN_TAG: frozen_text(version)}
+    view = FeatureView(
+        name=version.view,
         entities=[mine],
-        # no expiry: a row's age is told by its as_of_year and judged where it is used
+        # no expiry: the age of a row is told by its as_of_year and its times of knowing, and judged where it is used
         ttl=None,
+        online=version.is_live,
         schema=[
             Field(name=JOIN_KEY, dtype=String),
-            *(_feature_field(field, c) for c in catalogue.store_columns()),
+            *(_field(column) for column in version.store_columns),
+            Field(
+                name=VINTAGE, dtype=UnixTimestamp, description="When the row's vintage began.", tags={"role": "context"}
+            ),
         ],
-        source=PostgreSQLSource(
-            name="gold_mine_feature_history",
-            table=HISTORY_TABLE,
-            timestamp_field=EVENT_TIMESTAMP,
-            created_timestamp_column=CREATED_TIMESTAMP,
-            description="One row per mine, as-of year and vintage.",
-        ),
-        description="Features and context of a mine as of a year, with every vintage.",
+        source=_source(version),
+        description=f"Features and context of a mine as of a year, with every vintage; version {version.number}.",
+        tags={"version": str(version.number), **state},
     )
-    index_columns = [
+    return [
+        view,
+        FeatureService(
+            name=version.service,
+            features=[view[list(version.features)]],
+            description="The inputs of a model, in order.",
+            tags=state,
+        ),
+        FeatureService(
+            name=version.serving_service,
+            features=[view, index],
+            description="What an answer needs: the model's inputs, their context and the index.",
+            tags=state,
+        ),
+    ]
+
+
+def _source(version: FeatureVersion) -> Any:
+    from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import PostgreSQLSource
+
+    keys = f"{JOIN_KEY}, {EVENT_TIMESTAMP}, {CREATED_TIMESTAMP}"
+    names = [column.name for column in version.store_columns]
+    if version.is_live:
+        query = f"select {keys}, {', '.join(names)}, {CREATED_TIMESTAMP} as {VINTAGE} from {HISTORY_TABLE}"  # noqa: S608
+    else:
+        nothing = ", ".join(f"null as {name}" for name in (*names, VINTAGE))
+        reason = frozen_text(version).replace("'", "''")
+        query = f"select {keys}, {nothing} from {HISTORY_TABLE} where ops.refuse('{reason}')"  # noqa: S608 - our own words
+    return PostgreSQLSource(
+        name=version.view,
+        query=query,
+        timestamp_field=EVENT_TIMESTAMP,
+        created_timestamp_column=CREATED_TIMESTAMP,
+        description="One row per mine, as-of year and vintage.",
+    )
+
+
+def _index_view(mine: Any) -> Any:
+    from feast import FeatureView, Field
+    from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import PostgreSQLSource
+    from feast.types import Float64, Int64, String
+
+    columns = [
         ("index_score", "The index, 0 to 100; null without any metric."),
         ("coverage", "Share of the weight whose metric is known, 0 to 1."),
         *((f"{pillar}_points", f"Points of the index from the pillar {pillar}.") for pillar in PILLARS),
     ]
-    mine_index = FeatureView(
+    return FeatureView(
         name=INDEX_VIEW,
         entities=[mine],
         ttl=None,
         schema=[
             Field(name=JOIN_KEY, dtype=String),
-            field("index_as_of_year", "integer", "The as-of year of the index.", {}),
-            *(field(name, "number", text, {}) for name, text in index_columns),
+            # another name than the features' as-of year, which may differ
+            Field(name="index_as_of_year", dtype=Int64, description="The as-of year of the index."),
+            *(Field(name=name, dtype=Float64, description=text) for name, text in columns),
         ],
         source=PostgreSQLSource(
             name="fvi_index",
             query=(
                 f"select {JOIN_KEY}, {EVENT_TIMESTAMP}, {CREATED_TIMESTAMP}, as_of_year as index_as_of_year, "  # noqa: S608
-                f"{', '.join(name for name, _ in index_columns)} from {INDEX_TABLE}"
+                f"{', '.join(name for name, _ in columns)} from {INDEX_TABLE}"
             ),
             timestamp_field=EVENT_TIMESTAMP,
             created_timestamp_column=CREATED_TIMESTAMP,
@@ -103,28 +147,18 @@ def build_views(catalogue: Catalogue) -> Views:
         ),
         description="The index of a mine and the points of its pillars.",
     )
-    return Views(
-        mine=mine,
-        mine_features=mine_features,
-        mine_index=mine_index,
-        fvi_v1=FeatureService(
-            name=TRAINING_SERVICE,
-            features=[mine_features[list(catalogue.model_features())]],
-            description="The inputs of the model, in order.",
-        ),
-        fvi_serving_v1=FeatureService(
-            name=SERVING_SERVICE,
-            features=[mine_features, mine_index],
-            description="What an answer needs: the model's inputs, their context and the index.",
-        ),
-    )
 
 
-def _feature_field(field: Any, column: FeatureColumn) -> Any:
+def _field(column: FeatureColumn) -> Any:
+    from feast import Field
+    from feast.types import Bool, Float64, Int64, String, UnixTimestamp
+
+    types = {"number": Float64, "integer": Int64, "boolean": Bool, "text": String, "timestamp": UnixTimestamp}
     tags = {
         "role": column.role,
         "unit": column.unit,
         "category": column.category,
         "null_means": column.null_means,
     }
-    return field(column.name, column.kind, column.description, {k: v for k, v in tags.items() if v})
+    described = {key: value for key, value in tags.items() if value}
+    return Field(name=column.name, dtype=types[column.kind], description=column.description, tags=described)

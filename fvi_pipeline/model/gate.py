@@ -43,13 +43,15 @@ class Champion:
     """The reigning model as the gate sees it: its bytes' hash, its features, its probabilities on the same
     test rows [n].
 
-    They are None if the champion uses a feature that the rows no longer have.
+    They are None if the champion uses a feature that the rows no longer have, or, as `incomparable` says, has learned
+    from others under the same names.
     """
 
     version: str
     onnx_sha256: str
     features: Sequence[str]
     probability: FloatVector | None
+    incomparable: str | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,9 @@ def decide(
     lost = sorted(set(champion.features) - set(features))
     if lost:
         refusals.append(f"It lacks the champion's features {', '.join(lost)}.")
+    if champion.incomparable and not refusals:
+        reason = "At parity, and better than the base rate and than size alone; not compared with version "
+        return Verdict("promoted", [f"{reason}{champion.version}: {champion.incomparable}"])
     if champion.probability is None:
         return Verdict("refused", refusals)
     difference, low, high = paired_brier_difference(probability, champion.probability, viable, mine_ids, policy)

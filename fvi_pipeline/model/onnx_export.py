@@ -92,7 +92,8 @@ def threshold_rows(booster: lightgbm.Booster, features: FloatArray) -> FloatArra
         return np.empty((0, features.shape[1]), dtype=np.float32)
     ordered = sorted(splits)
     columns = np.repeat([column for column, _ in ordered], 3)
-    at = np.array([threshold for _, threshold in ordered], dtype=np.float32)
+    with np.errstate(over="ignore"):  # a split of the missing from all others has a threshold that no float32 reaches
+        at = np.array([threshold for _, threshold in ordered]).astype(np.float32)
     infinity = np.float32(np.inf)
     values = np.stack([np.nextafter(at, -infinity), at, np.nextafter(at, infinity)], axis=1).ravel()
     rows: FloatArray = features[np.linspace(0, len(features) - 1, num=len(values)).astype(int)].copy()

@@ -121,6 +121,12 @@ class ModelRegistry:
                 return None
             raise
 
+    def newest(self) -> RegisteredVersion | None:
+        """The version that was registered last, whether it ever reigned or not; None when there is none."""
+        found = self._client.search_model_versions(f"name = '{self.name}'")
+        versions = sorted((_registered(entry) for entry in found), key=lambda entry: int(entry.version))
+        return versions[-1] if versions else None
+
     def set_champion(self, version: str) -> None:
         """Move the alias `champion` to the version."""
         self._client.set_registered_model_alias(self.name, CHAMPION, version)

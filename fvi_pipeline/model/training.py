@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import optuna
 
 
+# LightGBM predicts for a value within this bound of zero as for zero
+_ZERO_BOUND = np.float32(1e-35)
+
+
 class BoosterParameters(BaseModel):
     """What LightGBM is told. Modes that its ONNX form gets silently wrong are not values of these types."""
 
@@ -132,7 +136,8 @@ def with_float32_thresholds(booster: lightgbm.Booster) -> lightgbm.Booster:
     """The same trees with every threshold replaced by the greatest float32 not above it.
 
     For float32 x, x <= threshold holds before exactly if it holds after. ONNX stores thresholds as float32
-    and would round some of them up, past a feature value.
+    and would round some of them up, past a feature value. A threshold between the negative values and zero lies on
+    the bound within which LightGBM takes a value for zero, and ONNX does not: it goes one float32 further down.
     """
     import lightgbm
 
@@ -142,9 +147,16 @@ def with_float32_thresholds(booster: lightgbm.Booster) -> lightgbm.Booster:
             continue  # byte counts of the old text; LightGBM reads the trees one after the other without them
         if line.startswith("threshold="):
             values = np.array(line.removeprefix("threshold=").split(), dtype=np.float64)
-            line = "threshold=" + " ".join(repr(float(value)) for value in float32_floor(values))
+            line = "threshold=" + " ".join(repr(float(value)) for value in _exact_in_onnx(values))
         lines.append(line)
     return lightgbm.Booster(model_str="\n".join(lines) + "\n")
+
+
+def _exact_in_onnx(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+    floored = float32_floor(thresholds)
+    return np.where(floored == -_ZERO_BOUND, np.nextafter(-_ZERO_BOUND, np.float32(-np.inf)), floored).astype(
+        np.float64
+    )
 
 
 def float32_floor(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,6 +14,8 @@ import signal
 import sys
 from pathlib import Path
 
+DBT_LOCK = "fvi.dbt"
+"""Held in the database by whoever lets dbt make tables: FVI_HOME is not the only place to start it from."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _WRITING = frozenset({"build", "clone", "retry", "run", "run-operation", "seed", "snapshot", "test"})
 """Commands that write tables, or test what another one may be writing."""

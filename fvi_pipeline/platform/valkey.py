@@ -69,7 +69,9 @@ class EmbeddedValkey:
         _write_private(
             configuration,
             f"bind 127.0.0.1\nport {port}\nprotected-mode yes\nrequirepass {password}\ndaemonize no\n"
-            'save ""\nappendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\n',
+            'save ""\nappendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\n'
+            # a mine is a hash of about 100 fields: as a list, each write and read of one would search all of them
+            "hash-max-listpack-entries 64\n",
         )
         with self.log_file.open("ab") as log:
             process = subprocess.Popen(

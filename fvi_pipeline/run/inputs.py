@@ -12,7 +12,7 @@ from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings
 
 _CODE_FOLDERS = ("fvi_pipeline", "dbt_project/models", "dbt_project/macros", "feature_repo", "bentos")
 _CODE_SUFFIXES = {".py", ".sql", ".yml", ".yaml"}
-_WITHOUT_EFFECT = ("fvi_pipeline/cli", "fvi_pipeline/run", "fvi_pipeline/simulator", "fvi_pipeline/trace")
+_WITHOUT_EFFECT = tuple(f"fvi_pipeline/{name}" for name in ("cli", "replay", "run", "simulator", "trace"))
 
 
 def code_digest(settings: Settings, root: Path = PROJECT_ROOT) -> str:

@@ -21,6 +21,7 @@ from fvi_pipeline.definitions import MAIN_JOB, build_defs
 from fvi_pipeline.defs.evidence import CHUNKS, FEEDS_OF_DOCUMENTS
 from fvi_pipeline.defs.landing import RUN_LOCK
 from fvi_pipeline.defs.model import REASONS, SCORES
+from fvi_pipeline.defs.replay import GROUP as POINT_IN_TIME
 from fvi_pipeline.defs.serving import BENTO
 from fvi_pipeline.feeds.ingest import unseen_files
 from fvi_pipeline.platform.database import connect
@@ -123,7 +124,7 @@ def rescore(settings: Settings, servers: Servers, say: Say) -> None:
 
 
 def _downstream_of(feeds: list[str]) -> dg.AssetSelection:
-    everything = dg.AssetSelection.all() - dg.AssetSelection.groups("landing", "publishers")
+    everything = dg.AssetSelection.all() - dg.AssetSelection.groups("landing", "publishers", POINT_IN_TIME)
     if set(feeds) <= FEEDS_OF_DOCUMENTS:
         chunks = dg.AssetSelection.assets(CHUNKS)
         return chunks.downstream() - dg.AssetSelection.groups("landing")

@@ -30,6 +30,7 @@ def print_summary(out: Console, connection: psycopg.Connection, report: RunRepor
         out.print("[bold]Nothing new:[/bold] every file is known and every table is up to date.")
     _print_files(out, connection, report)
     _print_quality(out, connection)
+    _print_features(out, connection)
     _print_champion(out, connection)
     _print_ranking(out, connection)
     _print_stages(out, connection, report, seconds)
@@ -76,6 +77,29 @@ def _print_quality(out: Console, connection: psycopg.Connection) -> None:
         f"freshness {freshness:.2f}, validity {validity:.2f}, consistency {consistency:.2f}); lowest: "
         + ", ".join(f"{metric} {value:.2f}" for metric, value in worst)
     )
+
+
+def _print_features(out: Console, connection: psycopg.Connection) -> None:
+    rows = connection.execute(
+        "select category, count(*), count(*) filter (where null_rate = 1), count(*) filter (where drift_level <> "
+        "'stable') from mart.feature_catalogue group by category order by min(position)"
+    ).fetchall()
+    service = connection.execute("select max(version) from ops.feature_services").fetchone()
+    if not rows or service is None or service[0] is None:
+        return
+    features, empty, moved = (sum(row[column] for row in rows) for column in (1, 2, 3))
+    out.print(
+        f"\n[bold]Features[/bold]: {features}, served as fvi_v{service[0]} ("
+        + ", ".join(f"{category} {count}" for category, count, *_ in rows)
+        + f"); {empty} without any value yet; {moved} moved away from the model's training data"
+    )
+    furthest = connection.execute(
+        "select feature, drift_psi from mart.feature_catalogue where drift_level <> 'stable' "
+        "order by drift_psi desc, feature limit 5"
+    ).fetchall()
+    if furthest:
+        listed = ", ".join(f"{feature} (PSI {psi:.2f})" for feature, psi in furthest)
+        out.print(f"Furthest: {listed}. All of them: fvi catalogue")
 
 
 def _print_champion(out: Console, connection: psycopg.Connection) -> None:

@@ -104,7 +104,7 @@ CLOSED_COLUMNS = (
     *_PLACE,
 )
 _ABOUT = (
-    "Global Coal Mine Tracker - April 2024",
+    "Global Coal Mine Tracker - April {year}",
     "SIMULATED CONTENT in the form of Global Energy Monitor's April 2024 release. No row is a real mine.",
     "Notes",
     "1. Operating coal mines producing 1 million tonnes per annum and more, smaller mines at discretion",
@@ -156,16 +156,18 @@ def build_gem(config: SimulationConfig, population: Population, mines: list[Mine
     return GemRows(open_rows, closed_rows, _features(rng, open_rows))
 
 
-def write_gem(folder: Path, rows: GemRows) -> None:
-    """Write the workbook and the geojson below the folder; the same rows give the same bytes."""
+def write_tracker(folder: Path, rows: GemRows, *, year: int = 2024) -> Path:
+    """Write the workbook of the year's April release below the folder; the same rows give the same bytes."""
     import xlsxwriter
 
+    path = folder / WORKBOOK_NAME.replace("2024", str(year))
+    path.parent.mkdir(parents=True, exist_ok=True)
     # A web address stays text, as in the release, and the creation date is the release's.
-    with xlsxwriter.Workbook(str(folder / WORKBOOK_NAME), {"strings_to_urls": False}) as workbook:
-        workbook.set_properties({"title": "Simulated coal mine tracker", "created": datetime(2024, 4, 30)})
+    with xlsxwriter.Workbook(str(path), {"strings_to_urls": False}) as workbook:
+        workbook.set_properties({"title": "Simulated coal mine tracker", "created": datetime(year, 4, 30)})
         about = workbook.add_worksheet("About")
         for r, line in enumerate(_ABOUT):
-            about.write_string(r, 0, line)
+            about.write_string(r, 0, line.format(year=year))
         for name, columns, sheet_rows in (
             (OPEN_SHEET, OPEN_COLUMNS, rows.open_rows),
             (CLOSED_SHEET, CLOSED_COLUMNS, rows.closed_rows),
@@ -174,6 +176,12 @@ def write_gem(folder: Path, rows: GemRows) -> None:
             sheet.write_row(0, 0, columns)
             for r, row in enumerate(sheet_rows, start=1):
                 sheet.write_row(r, 0, [row.get(c.replace("\n", " "), "") for c in columns])
+    return path
+
+
+def write_gem(folder: Path, rows: GemRows) -> None:
+    """Write the workbook and the geojson below the folder."""
+    write_tracker(folder, rows)
     collection = {
         "type": "FeatureCollection",
         "name": _BUILD,

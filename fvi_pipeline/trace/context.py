@@ -1,8 +1,9 @@
-"""Steps through what surrounds a mine: commodity prices, a country's energy, and what the tracker says of the mine."""
+"""Steps through what surrounds a mine: commodity prices, a country's energy, and what the tracker says, now or then."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from psycopg import sql
@@ -13,6 +14,7 @@ from fvi_pipeline.trace.sources import Source
 from fvi_pipeline.trace.step import Step
 
 _PRICES, _ENERGY, _PROFILES = "silver_commodity_prices", "silver_country_energy", "silver_mine_profiles"
+_TRACKER = "silver_mine_tracker_history"
 _ENERGY_FEEDS = (("owid_energy", "energy_file_id"), ("owid_co2", "emissions_file_id"))
 
 
@@ -98,6 +100,41 @@ def _energy_step(reader: Reader, column: str, country: str, row: dict[str, Any])
     )
 
 
+def tracker_steps(reader: Reader, source: Source, moment: Moment) -> tuple[Step, ...]:
+    """What the newest release of the tracker that describes a year up to t said of the mine at the moment."""
+    condition, times = known(moment.known_by, "facts")
+    newest, _ = known(moment.known_by, "releases")
+    found = reader.rows(
+        sql.SQL(
+            "select release_year, {column} as value, {validity} from silver.silver_mine_tracker_history as facts "
+            "where mine_id = %s and {known} and release_year = (select max(release_year) "
+            "from silver.silver_mine_tracker_history as releases where release_year <= %s and {newest})"
+        ).format(
+            column=sql.Identifier(source.column), validity=reader.validity(_TRACKER), known=condition, newest=newest
+        ),
+        [moment.mine_id, *times, moment.as_of_year, *times],
+    )
+    return tuple(_tracker_step(reader, source.column, moment.mine_id, row) for row in found)
+
+
+def _tracker_step(reader: Reader, column: str, mine_id: str, row: dict[str, Any]) -> Step:
+    gem_mines = reader.rows(
+        "select distinct gem_mine_id from bronze.bronze_gem_coal_mines "
+        "where 'msha:' || msha_id = %s and known_at <= %s order by 1",
+        [mine_id, row["known_at"]],
+    )
+    gem_mine_ids = [found["gem_mine_id"] for found in gem_mines]
+    return Step(
+        layer="silver",
+        table=f"silver.{_TRACKER}",
+        column=column,
+        row=f"{mine_id}, release of {row['release_year'] + 1}",
+        value=row["value"],
+        details={"tracker_mines": gem_mine_ids, "known_at": row["known_at"], "known_until": row["known_until"]},
+        sources=_tracker_rows(reader, reader.lineage.columns_below(_TRACKER, column), gem_mine_ids, row["known_at"]),
+    )
+
+
 def profile_steps(reader: Reader, source: Source, mine_id: str) -> tuple[Step, ...]:
     """What the tracker says of a mine now, or of the mines that share something with it."""
     mines = reader.rows("select mine_id from silver.silver_mine_profiles where mine_id = %s", [mine_id])
@@ -128,14 +165,6 @@ def _profile_steps(reader: Reader, column: str, mine_ids: Sequence[str]) -> tupl
 
 def _profile_step(reader: Reader, column: str, row: dict[str, Any]) -> Step:
     below = reader.lineage.columns_below(_PROFILES, column)
-    landed = reader.rows(
-        "select file_id, part, array_agg(row_number order by row_number) as numbers "
-        "from bronze.bronze_gem_coal_mines where gem_mine_id = any(%s) and (part, file_id) in ("
-        # a release that comes as CSV has a file for each sheet
-        "select distinct on (part) part, file_id from bronze.bronze_gem_coal_mines "
-        "order by part, known_at desc, file_id desc) group by 1, 2 order by 1, 2",
-        [row["gem_mine_ids"]],
-    )
     return Step(
         layer="silver",
         table=f"silver.{_PROFILES}",
@@ -147,8 +176,24 @@ def _profile_step(reader: Reader, column: str, row: dict[str, Any]) -> Step:
             "tracker_status": row["tracker_status"],
             "known_at": row["tracker_known_at"],
         },
-        sources=tuple(
-            bronze_step(reader, "gem_coal_mines", below, found["file_id"], found["numbers"], found["part"])
-            for found in landed
-        ),
+        sources=_tracker_rows(reader, below, row["gem_mine_ids"]),
+    )
+
+
+def _tracker_rows(
+    reader: Reader, columns: Sequence[str], gem_mine_ids: Sequence[str], known_by: datetime | None = None
+) -> tuple[Step, ...]:
+    """The rows of the tracker's mines in the newest file of each sheet, of those known by a time."""
+    landed = reader.rows(
+        "select file_id, part, array_agg(row_number order by row_number) as numbers "
+        "from bronze.bronze_gem_coal_mines where gem_mine_id = any(%s) and (part, file_id) in ("
+        # a release that comes as CSV has a file for each sheet
+        "select distinct on (part) part, file_id from bronze.bronze_gem_coal_mines "
+        "where known_at <= coalesce(%s, 'infinity'::timestamptz) "
+        "order by part, known_at desc, file_id desc) group by 1, 2 order by 1, 2",
+        [list(gem_mine_ids), known_by],
+    )
+    return tuple(
+        bronze_step(reader, "gem_coal_mines", columns, found["file_id"], found["numbers"], found["part"])
+        for found in landed
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import sql
 
-from fvi_pipeline.trace.context import energy_steps, price_steps, profile_steps
+from fvi_pipeline.trace.context import energy_steps, price_steps, profile_steps, tracker_steps
 from fvi_pipeline.trace.errors import TraceError
 from fvi_pipeline.trace.panel import year_steps
 from fvi_pipeline.trace.reader import Moment, Reader
@@ -106,14 +106,16 @@ def _source_steps(reader: Reader, source: Source, moment: Moment, country: str |
         return price_steps(reader, source, moment)
     if source.model == "silver_country_energy":
         return energy_steps(reader, source, moment, source.country_for(country))
+    if source.model == "silver_mine_tracker_history":
+        return tracker_steps(reader, source, moment)
     if source.model == "silver_mine_profiles":
         return profile_steps(reader, source, moment.mine_id)
     if source.model in (FEATURES, _HISTORY):
         return (feature_step(reader, source.column, moment.mine_id, moment.as_of_year, moment.known_by),)
     raise TraceError(
         f"The way through {source.model} is not known (a source of the dbt project says {source.text}). "
-        "Describe a source in silver_mine_years, silver_commodity_prices, silver_country_energy, silver_mine_profiles "
-        "or gold_mine_feature_history."
+        "Describe a source in silver_mine_years, silver_commodity_prices, silver_country_energy, silver_mine_profiles, "
+        "silver_mine_tracker_history or gold_mine_feature_history."
     )
 
 

@@ -1,4 +1,4 @@
-"""Steps to the peers of a mine: the rows of the panel that share a state, an operator or a basin with it."""
+"""Steps to the peers of a mine: the rows of the panel that share a state, an operator or a basin with it, or all."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def peer_steps(reader: Reader, source: Source, peers: Peers, moment: Moment) -> 
         return ()
     years_known, times = known(moment.known_by, "years")
     sharing_known, _ = known(moment.known_by, "sharing")
-    shares = [sql.SQL("{} = %s").format(sql.Identifier("sharing", column)) for column in shared]
+    shares = [sql.SQL("true"), *(sql.SQL("{} = %s").format(sql.Identifier("sharing", column)) for column in shared)]
     shared_year = None if peers.shared_before is None else moment.as_of_year - peers.shared_before
     found = reader.rows(
         sql.SQL(_ROWS).format(
@@ -62,7 +62,8 @@ def peer_steps(reader: Reader, source: Source, peers: Peers, moment: Moment) -> 
     groups: dict[tuple[int, int], list[dict[str, Any]]] = {}
     for row in found:
         groups.setdefault((row["as_of_year"], row["file_id"]), []).append(row)
-    whose = f"{'mines' if peers.mines_only else 'rows'} with " + ", ".join(map(" ".join, shared.items()))
+    who = "mines" if peers.mines_only else "rows"
+    whose = f"{who} with {', '.join(map(' '.join, shared.items()))}" if shared else f"all {who}"
     when = "" if shared_year is None else f" in {shared_year}"
     return tuple(
         _peer_step(reader, source.column, file_id, f"{year}, {whose}{when}", rows)
@@ -71,6 +72,8 @@ def peer_steps(reader: Reader, source: Source, peers: Peers, moment: Moment) -> 
 
 
 def _shared(reader: Reader, peers: Peers, moment: Moment) -> Mapping[str, str] | None:
+    if not peers.columns:
+        return {}
     condition, times = known(moment.known_by, _YEARS)
     own = reader.rows(
         sql.SQL("select {} from silver.silver_mine_years where mine_id = %s and as_of_year = %s and {}").format(

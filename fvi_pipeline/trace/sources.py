@@ -21,6 +21,7 @@ from fvi_pipeline.trace.errors import SourcesError
 _SOURCE = re.compile(r"(?P<model>\w+)\.(?P<column>\w+)(?:\[(?P<period>[^;\]]+)(?:;\s*(?P<scope>[^\]]+))?\])?")
 _STEP = re.compile(r"(?P<anchor>t|newest)(?:-(?P<steps>\d+))?")
 _PEERS = re.compile(r"(?P<who>rows|mines) with same (?P<columns>\w+(?:, \w+)*)(?: at t-(?P<before>\d+))?")
+_EVERYBODY: Mapping[str, bool] = {"all rows": False, "all mines": True}
 _OF_THE_MINE = "of the mine"
 
 Anchor = Literal["t", "newest"]
@@ -47,7 +48,8 @@ class Period:
 
 @dataclass(frozen=True)
 class Peers:
-    """The rows beside the mine's own: those that share `columns` with it, null never shared.
+    """The rows beside the mine's own: those that share `columns` with it, null never shared; all rows of the panel when
+    there are no columns.
 
     They share it in their own year, or `shared_before` years before t. With `mines_only`, rows that name no mine do
     not count.
@@ -165,12 +167,14 @@ def _scope(scope: str, source: str) -> dict[str, Any]:
         return {"members": _MEMBERS[scope]}
     if scope.startswith("country "):
         return {"country": scope.removeprefix("country ")}
+    if scope in _EVERYBODY:
+        return {"peers": Peers((), _EVERYBODY[scope], None)}
     if peers := _PEERS.fullmatch(scope):
         before = int(peers["before"]) if peers["before"] else None
         return {"peers": Peers(tuple(peers["columns"].split(", ")), peers["who"] == "mines", before)}
     raise SourcesError(
-        f"{source!r} has an unknown scope: write `rows with same X, Y`, `mines with same X at t-1`, `country NAME`, "
-        "`country of the mine`, `mines of the panel` or `mines of the tracker`."
+        f"{source!r} has an unknown scope: write `rows with same X, Y`, `mines with same X at t-1`, `all rows`, "
+        "`all mines`, `country NAME`, `country of the mine`, `mines of the panel` or `mines of the tracker`."
     )
 
 

@@ -21,8 +21,9 @@ def warehouse(demo: Demo):
 
 
 def test_the_summary_says_what_a_newcomer_asks(demo: Demo) -> None:
-    for words in ("quarantined", "Data quality", "AUC", "Brier", "Most likely", "Least likely", "What to try next"):
-        assert words in demo.first_output
+    words = ("quarantined", "Data quality", "Features", "fvi_v1", "AUC", "Brier", "Most likely", "Least likely")
+    for word in (*words, "What to try next"):
+        assert word in demo.first_output
 
 
 def test_every_row_read_is_loaded_or_quarantined(warehouse) -> None:
@@ -130,11 +131,47 @@ def test_every_score_belongs_to_the_champion(warehouse) -> None:
     assert versions == {str(champion)}
 
 
+def test_every_feature_is_described_measured_and_served(demo: Demo, warehouse) -> None:
+    import json
+
+    listed = run_fvi(demo.environment, "catalogue", "--json")
+    assert listed.returncode == 0, listed.stderr
+    catalogue = {row["feature"]: row for row in json.loads(listed.stdout)}
+    assert len(catalogue) >= 60
+    assert {row["category"] for row in catalogue.values()} == {
+        "operations",
+        "asset and geology",
+        "ownership and transactions",
+        "market",
+        "time",
+    }
+    assert all(row[said] for row in catalogue.values() for said in ("description", "unit", "null_means", "sources"))
+    assert {row["model_role"] for row in catalogue.values()} == {"input"}
+    measured = {
+        row[0]
+        for row in warehouse.execute("select distinct name from ops.monitoring where subject = 'feature'").fetchall()
+    }
+    assert measured == set(catalogue)
+    (columns,) = warehouse.execute("select columns from ops.feature_services where version = 1").fetchone()
+    assert json.dumps(columns).count('"role": "feature"') == len(catalogue)
+
+
+def test_what_the_tracker_says_later_is_unknown_in_every_year_of_the_panel(warehouse) -> None:
+    # its release is of April 2024 and describes 2023; the panel ends in 2019. Unknown is null, never zero
+    known, last_year = warehouse.execute(
+        "select count(*) filter (where coalesce(mine_depth_m, reserves_short_tons, mine_age_years) is not null), "
+        "max(as_of_year) from gold.gold_mine_feature_history"
+    ).fetchone()
+    assert last_year < 2023
+    assert known == 0
+
+
 @pytest.mark.parametrize(
     "command",
     [
         ("dagster", "definitions", "validate", "-w", "workspace.yaml"),
         ("feast", "feature-views", "list"),
+        ("feast", "feature-services", "list"),
         ("mlflow", "experiments", "search"),
         ("bentoml", "list"),
     ],

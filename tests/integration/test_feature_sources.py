@@ -17,22 +17,29 @@ import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from fvi_pipeline.features.groups import GROUPS
 from fvi_pipeline.platform.servers import Servers
 from fvi_pipeline.platform.settings import PROJECT_ROOT
 from fvi_pipeline.simulator import SimulationConfig, write_landing_folder
+from fvi_pipeline.simulator.gem_files import build_gem, write_tracker
+from fvi_pipeline.simulator.mines import draw_attributes
+from fvi_pipeline.simulator.process import draw_population
 from fvi_pipeline.trace.gold import FEATURES
 from fvi_pipeline.trace.sources import Peers, Source, load_lineage
 from tests.integration.small_warehouse import SmallWarehouse, small_warehouse
 
-YEARS = "silver_mine_years"
+CONFIG = SimulationConfig(mines=160, first_year=2002, last_year=2012, foreign_mines=10)
+YEARS, TRACKER = "silver_mine_years", "silver_mine_tracker_history"
 PRICES, ENERGY = "silver_commodity_prices", "silver_country_energy"
-COAL, GAS, SHARE = (
+COAL, GAS, SHARE, ENERGY_SHARE = (
     "coal_australian_usd_per_tonne",
     "natural_gas_us_usd_per_mmbtu",
     "coal_share_of_electricity_percent",
+    "coal_share_of_energy_percent",
 )
 # far enough apart that no window of two years holds months of both
-COAL_YEAR, GAS_YEAR, SHARE_YEAR = 2005, 2010, 2008
+CHANGED_YEAR = {COAL: 2005, GAS: 2010, SHARE: 2006, ENERGY_SHARE: 2008}
+TRACKER_RELEASE = 2011
 CELLS_PER_COLUMN = 4
 _PRODUCTION = "production_short_tons"
 _OTHER_TEXT = {
@@ -46,11 +53,12 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """One changed value of `silver_mine_years`."""
+    """One changed value of `silver_mine_years`, or of the tracker's release that describes the year."""
 
     mine: str
     year: int
     column: str
+    model: str = YEARS
 
 
 @dataclass(frozen=True)
@@ -68,18 +76,23 @@ class Perturbed:
 
     def touching(self, source: Source, key: Key) -> set[object]:
         """The changed values that count for a row, if the source is right."""
+        assert source.period is not None
         if source.model == PRICES:
-            # the newest two years of months, known by October of the year after
-            changed = {COAL: COAL_YEAR, GAS: GAS_YEAR}.get(source.column)
-            return {source.column} if changed is not None and changed - 1 <= key[1] <= changed + 2 else set()
+            # the newest months known by October of the year after
+            months, changed = (source.period.first or 0) + 1, CHANGED_YEAR[source.column]
+            return {source.column} if changed - 1 <= key[1] <= changed + months // 12 else set()
         if source.model == ENERGY:
-            assert source.period is not None
-            return {source.column} if source.period.holds(SHARE_YEAR, key[1]) else set()
+            return {source.column} if source.period.holds(CHANGED_YEAR[source.column], key[1]) else set()
+        if source.model == TRACKER:
+            named = {cell for cell in self.cells if (cell.model, cell.column) == (TRACKER, source.column)}
+            return {cell for cell in named if cell.mine == key[0] and cell.year <= key[1]}
         return {cell for cell in self.cells if self._counts(source, key, cell)}
 
     def _counts(self, source: Source, key: Key, cell: Cell) -> bool:
         mine, year = key
         assert source.period is not None
+        if cell.model != YEARS:
+            return False
         in_period = source.period.holds(cell.year, year)
         peers = source.peers
         if peers is None:
@@ -105,7 +118,9 @@ class Perturbed:
 @pytest.fixture(scope="module")
 def perturbed(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Perturbed]:
     folder = tmp_path_factory.mktemp("perturbed-landing")
-    write_landing_folder(folder, SimulationConfig(mines=160, first_year=2002, last_year=2012, foreign_mines=10))
+    write_landing_folder(folder, CONFIG)
+    population, mines = draw_population(CONFIG), draw_attributes(CONFIG)
+    write_tracker(folder, build_gem(CONFIG, population, mines), year=TRACKER_RELEASE)
     with small_warehouse(servers, tmp_path_factory.mktemp("perturbed-home")) as warehouse:
         warehouse.take_in(folder)
         before = _features(warehouse), _years(warehouse)
@@ -147,12 +162,39 @@ def _perturb(warehouse: SmallWarehouse, years: Mapping[Key, Row]) -> tuple[Cell,
                 update = sql.SQL("update silver.{} set {} = %s where mine_id = %s and as_of_year = %s")
                 connection.execute(update.format(sql.Identifier(YEARS), sql.Identifier(column)), [value, *key])
                 cells[key] = Cell(*key, column)
-        for table, column, which, year in (
-            (PRICES, COAL, "extract(year from month) = %s", COAL_YEAR),
-            (PRICES, GAS, "extract(year from month) = %s", GAS_YEAR),
-            (ENERGY, SHARE, "country = 'United States' and as_of_year = %s", SHARE_YEAR),
+        for table, column, which in (
+            (PRICES, COAL, "extract(year from month) = %s"),
+            (PRICES, GAS, "extract(year from month) = %s"),
+            (ENERGY, SHARE, "country = 'United States' and as_of_year = %s"),
+            (ENERGY, ENERGY_SHARE, "country = 'United States' and as_of_year = %s"),
         ):
-            connection.execute(f"update silver.{table} set {column} = {column} * 1.3 where {which}".encode(), [year])
+            update_all = f"update silver.{table} set {column} = {column} * 1.3 where {which}"
+            connection.execute(update_all.encode(), [CHANGED_YEAR[column]])
+        return (*cells.values(), *_perturb_tracker(connection, years, random))
+
+
+def _perturb_tracker(connection: psycopg.Connection, years: Mapping[Key, Row], random: Random) -> tuple[Cell, ...]:
+    """One column of each of some mines, in the release that rows of the panel may use."""
+    cells: dict[str, Cell] = {}
+    lineage = load_lineage(PROJECT_ROOT / "dbt_project")
+    named = {
+        source.column
+        for column in lineage.columns(FEATURES)
+        for source in lineage.sources(FEATURES, column)
+        if source.model == TRACKER
+    }
+    year = TRACKER_RELEASE - 1
+    for column in sorted(named):
+        query = sql.SQL("select mine_id, {} from silver.{} where release_year = %s and {} is not null").format(
+            sql.Identifier(column), sql.Identifier(TRACKER), sql.Identifier(column)
+        )
+        values = dict(connection.execute(query, [year]).fetchall())
+        eligible = sorted(mine for mine in values if (mine, year) in years and mine not in cells)
+        for mine in random.sample(eligible, CELLS_PER_COLUMN):
+            update = sql.SQL("update silver.{} set {} = %s where mine_id = %s and release_year = %s")
+            other = not values[mine] if isinstance(values[mine], bool) else values[mine] - 1
+            connection.execute(update.format(sql.Identifier(TRACKER), sql.Identifier(column)), [other, mine, year])
+            cells[mine] = Cell(mine, year, column, TRACKER)
     return tuple(cells.values())
 
 
@@ -187,11 +229,13 @@ def test_every_source_moves_the_feature_that_names_it(perturbed: Perturbed) -> N
             if not perturbed.changed(key, feature):
                 continue
             touching = {source.text: perturbed.touching(source, key) for source in named}
-            if len(set().union(*touching.values())) == 1:
+            # the changed values of this source, and none of another's
+            if len({frozenset(cells) for cells in touching.values() if cells}) == 1:
                 without_effect -= {(feature, text) for text, cells in touching.items() if cells}
     assert without_effect == set()
 
 
 def test_every_feature_of_the_table_is_explained(perturbed: Perturbed) -> None:
     unexplained = set(next(iter(perturbed.features[0].values()))) - perturbed.sources.keys()
-    assert unexplained == {"mine_id", "event_timestamp", "created_timestamp", "as_of_year", "newest_fact_known_at"}
+    keys = {"mine_id", "event_timestamp", "created_timestamp", "as_of_year", "newest_fact_known_at"}
+    assert unexplained == keys | {group.known_at_column for group in GROUPS}

@@ -18,6 +18,9 @@ from fvi_pipeline.model.dataset import HORIZON
 from fvi_pipeline.platform.servers import Servers
 from fvi_pipeline.platform.settings import PROJECT_ROOT
 from fvi_pipeline.simulator import SimulationConfig, write_landing_folder
+from fvi_pipeline.simulator.gem_files import build_gem, write_tracker
+from fvi_pipeline.simulator.mines import draw_attributes
+from fvi_pipeline.simulator.process import draw_population
 from fvi_pipeline.trace.cells import with_cells
 from fvi_pipeline.trace.errors import TraceError
 from fvi_pipeline.trace.gold import FEATURES, METRICS
@@ -27,7 +30,7 @@ from fvi_pipeline.trace.way import trace, traceable_columns
 from tests.commands import run_fvi
 from tests.integration.small_warehouse import SmallWarehouse, small_warehouse
 
-YEAR, RESTATED_YEAR = 2012, 2010
+YEAR, RESTATED_YEAR, TRACKER_RELEASE = 2012, 2010, 2012
 UNREADABLE = "many hours"
 
 
@@ -51,7 +54,10 @@ class Traced:
 @pytest.fixture(scope="module")
 def traced(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
     folder = tmp_path_factory.mktemp("traced-landing")
-    write_landing_folder(folder, SimulationConfig(mines=120, first_year=2003, last_year=YEAR, foreign_mines=10))
+    config = SimulationConfig(mines=120, first_year=2003, last_year=YEAR, foreign_mines=10)
+    write_landing_folder(folder, config)
+    # a release that rows of the panel may use, beside that of 2024
+    write_tracker(folder, build_gem(config, draw_population(config), draw_attributes(config)), year=TRACKER_RELEASE)
     with small_warehouse(servers, tmp_path_factory.mktemp("traced-home")) as warehouse:
         warehouse.take_in(folder)
         _restate(folder)
@@ -175,6 +181,12 @@ def test_peers_are_the_rows_that_the_number_was_made_of(traced: Traced) -> None:
         assert sum(row["value"] for row in bronze.rows or ({"value": bronze.value},)) == step.value
 
 
+def test_all_rows_of_the_country_are_there_for_what_they_add_up_to(traced: Traced) -> None:
+    gold = _leaves(traced.way(traced.mine, YEAR, "us_production_change_1y"), "gold")[0]
+    totals = {step.row: step.value for step in gold.sources}
+    assert gold.value == pytest.approx(totals[f"{YEAR}, all rows"] / totals[f"{YEAR - 1}, all rows"] - 1)
+
+
 def test_survivors_are_the_mines_that_the_operator_had_the_year_before(traced: Traced) -> None:
     gold = _leaves(traced.way(traced.mine, YEAR, "operator_lost_share_1y"), "gold")[0]
     years = {int(step.row[:4]): {row["mine_id"]: row["value"] for row in step.rows} for step in gold.sources}
@@ -197,6 +209,25 @@ def test_a_mine_of_the_tracker_leads_to_its_sheet_and_row(traced: Traced) -> Non
     assert "sheet open, row" in file.row
     told = _leaves(with_cells(way, traced.folder), "bronze")[0]
     assert float(told.details["written"].strip("'")) == pytest.approx(told.value)
+
+
+def test_a_feature_from_the_tracker_leads_to_the_release_that_the_row_could_know(traced: Traced) -> None:
+    ((mine, depth),) = traced.warehouse.rows(
+        f"select mine_id, mine_depth_m from gold.{FEATURES} where as_of_year = %s and mine_depth_m is not null "
+        "order by 1 limit 1",
+        YEAR,
+    )
+    way = traced.way(mine, YEAR, "mine_depth_m")
+    assert way.value == depth
+    (silver,) = _leaves(way, "silver")
+    assert (silver.value, silver.row) == (depth, f"{mine}, release of {TRACKER_RELEASE}")
+    assert silver.details["known_at"] <= _leaves(way, "gold")[0].details["created_timestamp"]
+    assert [file.details["name"] for file in way.files().values()] == [
+        f"gem/Global-Coal-Mine-Tracker-April-{TRACKER_RELEASE}.xlsx"
+    ]
+    assert depth in {
+        float(row["value"]) for leaf in _leaves(way, "bronze") for row in leaf.rows or ({"value": leaf.value},)
+    }
 
 
 def test_cells_are_read_again_while_the_file_is_there_unchanged(traced: Traced, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 from fvi_pipeline.features.catalogue import load_catalogue
 from fvi_pipeline.feeds.ingest import ingest_folder
 from fvi_pipeline.platform.servers import Servers
-from fvi_pipeline.platform.settings import PROJECT_ROOT
 from fvi_pipeline.simulator import SimulatedTruth
 from tests.integration.warehouse import Warehouse, new_warehouse
 from tests.publishers_totals import YEARLY_TOTALS
@@ -179,8 +178,8 @@ def test_the_trackers_facts_are_in_no_row_that_is_older_than_its_release(restate
     )
 
 
-def test_the_catalogue_and_the_tables_have_the_same_columns(restated: Restated) -> None:
-    catalogue = load_catalogue(PROJECT_ROOT / "dbt_project")
+def test_the_catalogue_and_the_tables_have_the_same_columns(restated: Restated, manifest: Path) -> None:
+    catalogue = load_catalogue(manifest)
     assert [
         feature
         for (feature,) in restated.warehouse.rows("select feature from mart.feature_catalogue order by position")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
 
 from fvi_pipeline.definitions import MAIN_JOB, build_defs
+from fvi_pipeline.defs import replay
 from fvi_pipeline.defs.landing import landing_key
 from fvi_pipeline.defs.publishers import publisher_key, publisher_specs
 from fvi_pipeline.feeds.catalogue import FEEDS
@@ -36,7 +38,8 @@ def test_every_publisher_leads_to_the_bento(graph) -> None:
 
 def test_nothing_flows_back(graph) -> None:
     layers = ["publishers", "landing", "bronze", "silver", "gold"]
-    beyond = {"feature_store", "weights", "model", "mart", "evidence", "serving", "documentation"}
+    beyond = {"feature_store", "weights", "model", "mart", "evidence", "serving", "documentation", "monitoring"}
+    beyond |= {replay.GROUP}
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
         assert node.group_name in {*layers, *beyond}, key
@@ -85,7 +88,8 @@ def test_every_feed_has_its_landing_table_below_its_publisher(graph) -> None:
 
 
 def test_what_stands_by_year_has_years_from_the_file_to_silver(graph) -> None:
-    yearly = {key.to_user_string() for key in graph.get_all_asset_keys() if graph.get(key).is_partitioned}
+    partitioned = {key for key in graph.get_all_asset_keys() if graph.get(key).is_partitioned}
+    yearly = {key.to_user_string() for key in partitioned - {replay.GOLD_AS_OF}}
     assert yearly >= {
         "landing/eia_coal_mines",
         "bronze/bronze_eia_coal_mines",
@@ -99,7 +103,16 @@ def test_what_stands_by_year_has_years_from_the_file_to_silver(graph) -> None:
 def test_the_main_job_is_started_without_a_year(definitions: dg.Definitions) -> None:
     job = definitions.resolve_job_def(MAIN_JOB)
     assert job.partitions_def is None
-    assert job.asset_layer.executable_asset_keys == definitions.resolve_asset_graph().executable_asset_keys
+    asked_for = {replay.GOLD_AS_OF}
+    assert job.asset_layer.executable_asset_keys == definitions.resolve_asset_graph().executable_asset_keys - asked_for
+
+
+def test_every_day_since_the_first_release_can_be_replayed_and_nothing_asks_for_it_by_itself(graph) -> None:
+    node = graph.get(replay.GOLD_AS_OF)
+    assert node.automation_condition is None
+    days = node.partitions_def.get_partition_keys()
+    assert days[0] == "1984-10-01"
+    assert days[-1] == str(datetime.now(UTC).date())
 
 
 def test_schedules_and_sensors_drive_what_they_say(definitions: dg.Definitions) -> None:

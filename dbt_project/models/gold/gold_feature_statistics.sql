@@ -24,8 +24,9 @@ statistics as (
         count(history.{{ feature.name }}) as n_{{ loop.index }},
         min(history.{{ feature.name }}) as min_{{ loop.index }},
         max(history.{{ feature.name }}) as max_{{ loop.index }},
-        -- as numeric: a sum of floating-point numbers depends on the order of the rows
+        -- as numeric: a sum of floating-point numbers depends on the order of the rows, and `^ 2` would round
         sum(history.{{ feature.name }}::numeric) as sum_{{ loop.index }},
+        sum(history.{{ feature.name }}::numeric * history.{{ feature.name }}::numeric) as squares_{{ loop.index }},
         {% endfor -%}
         count(*) as rows_count
     from missing
@@ -47,12 +48,15 @@ select
     described.present_count,
     described.minimum,
     described.maximum,
-    described.total::numeric(60, 20) as total
+    described.total::numeric(60, 20) as total,
+    described.total_of_squares::numeric(90, 40) as total_of_squares
 from statistics
 inner join lateral (
     values
     {%- for feature in features %}
-    ('{{ feature.name }}', n_{{ loop.index }}, min_{{ loop.index }}, max_{{ loop.index }}, sum_{{ loop.index }})
-    {{- ',' if not loop.last }}
+    (
+        '{{ feature.name }}',
+        n_{{ loop.index }}, min_{{ loop.index }}, max_{{ loop.index }}, sum_{{ loop.index }}, squares_{{ loop.index }}
+    ){{ ',' if not loop.last }}
     {%- endfor %}
-) as described (feature, present_count, minimum, maximum, total) on true
+) as described (feature, present_count, minimum, maximum, total, total_of_squares) on true

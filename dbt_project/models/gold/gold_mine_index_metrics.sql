@@ -15,7 +15,6 @@
     facts, which nobody knew then; and one current row, with all that is known now. A mine that only the tracker has gets
     its current row alone. A part is a bucket of mines of an as-of year.
 #}
-{%- set short_tons_per_million_tonnes = 1102311.31 %}
 with
 
 missing as materialized (
@@ -42,7 +41,7 @@ parents as (
     select
         parent_key,
         -- as numeric: a sum of floating-point numbers depends on the order of the rows
-        sum(production_mt_per_year::numeric)::double precision * {{ short_tons_per_million_tonnes }}
+        sum(production_mt_per_year::numeric)::double precision * {{ short_tons_per_million_tonnes() }}
             as production_short_tons,
         count(*)::double precision as mines_producing
     from profiles
@@ -171,7 +170,7 @@ tracker_metrics as (
             when profiles.tracker_status = 'Operating'
                 then extract(year from profiles.tracker_known_at at time zone 'UTC')::int - profiles.opening_year
         end::double precision as years_producing,
-        profiles.production_mt_per_year * {{ short_tons_per_million_tonnes }} as production_short_tons,
+        profiles.production_mt_per_year * {{ short_tons_per_million_tonnes() }} as production_short_tons,
         null::double precision as productivity_short_tons_per_hour,
         null::double precision as production_to_peak,
         null::double precision as production_change_1y,

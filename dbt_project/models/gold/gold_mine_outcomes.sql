@@ -60,10 +60,14 @@ outcomes as (
     from first_releases
     inner join lateral (
         {{ rows_with(
-            'silver_mine_years', {'file_id': 'first_releases.file_id'}, ['mine_id', 'production_short_tons']
+            'silver_mine_years',
+            {'file_id': 'first_releases.file_id', 'as_of_year': 'first_releases.as_of_year'},
+            ['mine_id', 'production_short_tons', 'known_at'],
         ) | indent(8) }}
     ) as mine_years on true
     where first_releases.as_of_year in (select missing.as_of_year + missing.horizon_years from missing)
+        -- a row may claim a later time than its file
+        and mine_years.known_at <= first_releases.created_timestamp
 
 )
 

@@ -1,7 +1,4 @@
-{#
-    A tracker mine that carries the MSHA ID of a mine in the panel is that mine. Should a tracker mine carry several, the
-    first in the order of the sheets counts, so that its facts are not counted twice.
-#}
+{# Which tracker mine is which mine of the panel stands in tracker.sql. #}
 with
 
 panel as (
@@ -17,20 +14,7 @@ panel as (
 
 tracker as (
 
-    select distinct on (gem.gem_mine_id)
-        gem.gem_mine_id,
-        gem.msha_id,
-        panel.mine_id as panel_mine_id,
-        gem.known_at
-    from {{ ref('bronze_gem_coal_mines') }} as gem
-    left join panel on panel.msha_id = gem.msha_id
-    order by
-        gem.gem_mine_id,
-        panel.mine_id is null,
-        gem.known_at desc,
-        gem.file_id desc,
-        gem.sheet desc,
-        gem.row_number
+    {{ tracker_links(ref('bronze_gem_coal_mines'), 'panel') | indent(4) }}
 
 )
 

@@ -7,10 +7,8 @@
     indexes=[{'columns': ['mine_id'], 'unique': true}],
 ) }}
 {#
-    What is known now about each mine: the newest year of the panel, and the newest release of the tracker. Where several
-    tracker rows are one mine (phases, or two tracker mines with one MSHA ID) the leading row gives the attributes: the
-    open sheet before the closed one, an operating mine before a planned one. Amounts are summed over the rows that share
-    its status; what phases have in common (reserves, area, workforce) is taken once, as the largest value.
+    What is known now about each mine: the newest year of the panel, and the newest release of the tracker. How several
+    tracker rows of one mine (phases, or two tracker mines with one MSHA ID) are put together stands in tracker.sql.
 #}
 with
 
@@ -87,15 +85,7 @@ tracker_rows as (
             when abs(gem.latitude) <= 90 then gem.longitude
             when abs(gem.longitude) <= 90 then gem.latitude
         end as longitude_degrees,
-        row_number() over (
-            partition by crosswalk.mine_id
-            order by
-                gem.sheet desc,
-                array_position(
-                    array['Operating', 'Mothballed', 'Proposed', 'Shelved', 'Cancelled'], gem.status
-                ) nulls last,
-                gem.row_number
-        ) as lead_rank
+        {{ tracker_lead_rank(['crosswalk.mine_id']) | indent(8) }} as lead_rank
     from ({{ newest_tracker_rows() | indent(4) }}) as gem
     inner join {{ ref('silver_mine_crosswalk') }} as crosswalk on crosswalk.gem_mine_id = gem.gem_mine_id
     inner join mines on mines.mine_id = crosswalk.mine_id
@@ -104,27 +94,7 @@ tracker_rows as (
 
 tracker_amounts as (
 
-    select
-        members.mine_id,
-        array_agg(distinct members.gem_mine_id order by members.gem_mine_id) as gem_mine_ids,
-        count(*)::int as tracker_rows_count,
-        sum(members.capacity_mt_per_year) filter (where members.tracker_status = lead_row.tracker_status)
-            as capacity_mt_per_year,
-        sum(members.production_mt_per_year) filter (where members.tracker_status = lead_row.tracker_status)
-            as production_mt_per_year,
-        max(members.production_year) filter (where members.tracker_status = lead_row.tracker_status)
-            as production_year,
-        sum(members.methane_million_tonnes_per_year) filter (where members.tracker_status = lead_row.tracker_status)
-            as methane_million_tonnes_per_year,
-        max(members.reserves_mt) as reserves_mt,
-        max(members.resources_mt) as resources_mt,
-        max(members.workforce_size) as workforce_size,
-        max(members.mine_size_km2) as mine_size_km2,
-        max(members.mine_depth_m) as mine_depth_m,
-        min(members.opening_year) as opening_year
-    from tracker_rows as members
-    inner join tracker_rows as lead_row on lead_row.mine_id = members.mine_id and lead_row.lead_rank = 1
-    group by members.mine_id
+    {{ tracker_amounts('tracker_rows') | indent(4) }}
 
 ),
 

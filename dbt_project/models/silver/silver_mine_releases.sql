@@ -29,4 +29,6 @@ from {{ source('landing', 'files') }}
 where feed = 'eia_coal_mines'
     and status = 'loaded'
     and rows_loaded > 0
+    and {{ known_by_the_as_of_date('known_at') }}
+    and {{ received_by_the_as_of_date('ingested_at') }}
 window files_of_the_year as (partition by period order by known_at, file_id)

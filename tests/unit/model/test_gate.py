@@ -55,6 +55,15 @@ def test_a_lost_feature_is_refused(challenger: Challenger, champion: Champion) -
     assert "lacks the champion's features union" in verdict.reason
 
 
+def test_a_champion_of_other_definitions_is_not_compared_with(challenger: Challenger, champion: Champion) -> None:
+    other = replace(champion, probability=None, incomparable="fvi_v1 is frozen.")
+    verdict = judge(challenger, other)
+    assert (verdict.decision, verdict.brier_difference) == ("promoted", None)
+    assert "not compared with version 1: fvi_v1 is frozen." in verdict.reason
+    richer = replace(other, features=[*champion.features, "union"])
+    assert judge(challenger, richer).decision == "refused"
+
+
 @pytest.mark.parametrize(
     ("part", "change", "message"),
     [

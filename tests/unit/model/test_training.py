@@ -7,7 +7,10 @@ import pytest
 from pydantic import ValidationError
 
 from fvi_pipeline.model import training
-from fvi_pipeline.model.dataset import make_dataset, split_by_time
+from fvi_pipeline.model.dataset import HORIZON, make_dataset, split_by_time
+from fvi_pipeline.model.intervals import IntervalTable
+from fvi_pipeline.model.onnx_export import check_parity, to_onnx
+from fvi_pipeline.model.scoring import ModelMetadata
 from fvi_pipeline.model.training import BoosterParameters, fit, float32_floor, tune
 
 from .conftest import POLICY, SETTINGS
@@ -82,6 +85,30 @@ def test_thresholds_become_float32_and_decide_as_before(split) -> None:  # type:
     assert (thresholds == thresholds.astype(np.float32)).all()
     rows = np.concatenate([split.final_fit.features, split.test.features])
     assert (rounded.predict(rows) == booster.predict(rows)).all()
+
+
+def test_a_split_of_negative_values_from_zero_is_the_same_in_onnx() -> None:
+    import lightgbm
+
+    value = np.repeat(np.array([-1.0, 0.0, 1.0], dtype=np.float32), 500)
+    rows = np.stack([value, np.ones_like(value)], axis=1)
+    parameters = {"objective": "binary", "verbose": -1, "num_leaves": 3, "min_data_in_leaf": 5}
+    data = lightgbm.Dataset(rows, label=value < 0, feature_name=["change", HORIZON])
+    booster = training.with_float32_thresholds(lightgbm.train(parameters, data, num_boost_round=3))
+    metadata = ModelMetadata(
+        features=["change"],
+        horizons=[1],
+        train_until_year=2013,
+        data_hash="",
+        code_version="",
+        feature_service="",
+        intervals=IntervalTable(confidence=0.9, year_variance=0.0, bins={}),
+    )
+
+    parity = check_parity(to_onnx(booster, metadata), booster, rows)
+
+    assert parity.threshold_rows > 0
+    assert parity.passed
 
 
 def test_float32_floor_never_rounds_up() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from fvi_pipeline.features.catalogue import load_catalogue
 from fvi_pipeline.feeds.catalogue import FEEDS
-from fvi_pipeline.platform.settings import PROJECT_ROOT
 from fvi_pipeline.quality.marks import FileInForce, MetricMarks, Trouble, findings
 
 GOOD = MetricMarks("output", 200, 0.6, 0.9, 1.0, 1.0, 0.875, 0.6, 87.5, "freshness")
@@ -74,8 +74,8 @@ def test_the_worst_comes_first_and_the_floor_decides() -> None:
     assert findings(marks, 0, LANDING, FILES) == []
 
 
-def test_every_metric_is_made_of_columns_that_a_feed_has() -> None:
-    for metric in load_catalogue(PROJECT_ROOT / "dbt_project").index_metrics():
+def test_every_metric_is_made_of_columns_that_a_feed_has(manifest: Path) -> None:
+    for metric in load_catalogue(manifest).index_metrics():
         assert metric.landing, metric.name
         for column in metric.landing:
             feed, name = column.split(".")

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from fvi_pipeline.features.catalogue import load_catalogue
+from fvi_pipeline.features.groups import GROUPS
 from fvi_pipeline.platform.settings import PROJECT_ROOT
 from fvi_pipeline.trace.errors import SourcesError
 from fvi_pipeline.trace.gold import FEATURES, METRICS
@@ -41,6 +42,8 @@ def test_a_period_holds_the_years_between_its_ends() -> None:
     [
         ("rows with same mine_state, mine_county", Peers(("mine_state", "mine_county"), False, None)),
         ("mines with same operator_key at t-1", Peers(("operator_key",), True, 1)),
+        ("all rows", Peers((), False, None)),
+        ("all mines", Peers((), True, None)),
     ],
 )
 def test_a_scope_says_whose_values_count(scope: str, peers: Peers) -> None:
@@ -88,9 +91,13 @@ def test_a_column_without_sources_comes_from_the_column_of_its_name() -> None:
     assert lineage.columns_below("silver_mine_metrics_history", "operator_key") == ("operating_company",)
 
 
-def test_the_project_says_what_every_feature_and_metric_is_computed_from() -> None:
-    catalogue, lineage = load_catalogue(DBT_PROJECT), load_lineage(DBT_PROJECT)
+def test_the_project_says_what_every_feature_and_metric_is_computed_from(manifest: Path) -> None:
+    catalogue, lineage = load_catalogue(manifest), load_lineage(DBT_PROJECT)
     explained = set(lineage.columns(FEATURES))
     assert set(catalogue.model_features()) <= explained
-    assert set(catalogue.context_columns()) - explained == {"as_of_year"}
+    assert set(catalogue.context_columns()) - explained == {
+        "as_of_year",
+        "newest_fact_known_at",
+        *(group.known_at_column for group in GROUPS),
+    }
     assert {metric.name for metric in catalogue.index_metrics()} == set(lineage.columns(METRICS))
