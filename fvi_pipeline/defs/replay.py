@@ -56,7 +56,9 @@ def gold_as_of(
     yield dg.MaterializeResult(
         metadata=_metadata(made),
         check_results=[
-            dg.AssetCheckResult(check_name=CHECK_NAME, passed=not made.differs, metadata=_check_metadata(made))
+            dg.AssetCheckResult(
+                check_name=CHECK_NAME, passed=made.equal, severity=_severity(made), metadata=_check_metadata(made)
+            )
         ],
     )
 
@@ -74,11 +76,17 @@ def note_replay(made: Replay) -> None:
             dg.AssetCheckEvaluation(
                 asset_key=GOLD_AS_OF,
                 check_name=CHECK_NAME,
-                passed=not made.differs,
+                passed=made.equal,
+                severity=_severity(made),
                 # without the partition: Dagster (1.13) keeps one evaluation of each that belongs to no run
                 metadata={"day": dg.MetadataValue.text(day), **_check_metadata(made)},
             )
         )
+
+
+def _severity(made: Replay) -> dg.AssetCheckSeverity:
+    """What could not be compared is no proof of anything, and no fault either."""
+    return dg.AssetCheckSeverity.ERROR if made.differs else dg.AssetCheckSeverity.WARN
 
 
 def _metadata(made: Replay) -> dict[str, dg.MetadataValue]:

@@ -40,6 +40,11 @@ class Replay:
         return not all(table.equal for table in self.comparison)
 
     @property
+    def equal(self) -> bool:
+        """Whether everything was compared and is equal."""
+        return self.not_compared is None and not self.differs
+
+    @property
     def first_difference(self) -> str | None:
         """The first difference in words."""
         return next((str(table.first) for table in self.comparison if table.first is not None), None)
