@@ -51,11 +51,12 @@ format: setup ## rewrite the code in the house format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup ## the run, the ingest, a night and the features, each beside its rival: SOURCE=DIR ROWS=N
+bench: setup ## the run, the ingest, a night, the features and the trials, each beside its rival: SOURCE=DIR ROWS=N
 	@$(BIN)/python benchmarks/pipeline_overhead.py --source "$(SOURCE)"
 	@$(BIN)/python benchmarks/ingest_speed.py --source "$(SOURCE)" --rows $(ROWS)
 	@$(BIN)/python benchmarks/night_cost.py --source "$(SOURCE)"
 	@$(BIN)/python benchmarks/feature_speed.py --source "$(SOURCE)"
+	@$(BIN)/python benchmarks/tuning_speed.py --source "$(SOURCE)"
 
 generate: setup ## write what follows from descriptions: of feeds, landing tables, bronze models, docs/feeds.md; of features, docs/feature_catalogue.md
 	@$(BIN)/python -m fvi_pipeline.feeds.generate
@@ -63,7 +64,7 @@ generate: setup ## write what follows from descriptions: of feeds, landing table
 
 lock: ## write requirements.lock anew from pyproject.toml in a virtual environment of its own
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	@.venv-lock/bin/python -m pip install -qq --disable-pip-version-check ".[pipeline,serve,evidence,embedded,dev]"
+	@.venv-lock/bin/python -m pip install -qq --disable-pip-version-check ".[pipeline,serve,evidence,embedded,dev,bayes]"
 	@.venv-lock/bin/python -m pip freeze --exclude fvi | sed 's/+cpu$$//' | grep -vE '^(nvidia-(cu|nccl|nv)|cuda|triton)' > $(LOCK)
 	@rm -rf .venv-lock
 

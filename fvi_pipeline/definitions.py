@@ -10,12 +10,18 @@ import dagster as dg
 from fvi_pipeline.defs import (
     alerts,
     audit,
+    backtest,
+    bayes,
+    companions,
     documentation,
     evidence,
+    explanations,
     features,
     freshness,
+    gate,
     landing,
     model,
+    model_card,
     monitoring,
     parity,
     publishers,
@@ -55,17 +61,45 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Se
         *features.ASSETS,
         *weights.ASSETS,
         *model.ASSETS,
+        *backtest.ASSETS,
+        *companions.ASSETS,
+        *explanations.ASSETS,
+        *model_card.ASSETS,
         *monitoring.ASSETS,
         *serving.ASSETS,
     ]
     assets = with_conditions(with_deadlines(assets))
-    checks = [*audit.CHECKS, *quality.CHECKS, *parity.CHECKS, *weights.CHECKS, *model.CHECKS]
+    checks = [
+        *audit.CHECKS,
+        *quality.CHECKS,
+        *parity.CHECKS,
+        *weights.CHECKS,
+        *model.CHECKS,
+        *gate.CHECKS,
+        *companions.CHECKS,
+        *explanations.CHECKS,
+    ]
     main_job = _main_job(assets, checks, resources)
     return dg.Definitions(
-        assets=[*assets, *replay.ASSETS],  # beside the main job and automation: a replay is asked for
+        # beside the main job and automation: replays and long comparisons have jobs of their own
+        assets=[*assets, *replay.ASSETS, *backtest.STUDY_ASSETS, *bayes.STUDY_ASSETS],
         asset_checks=[*checks, *freshness.CHECKS],
-        jobs=[main_job, weights.NIGHTLY_JOB, model.WEEKLY_JOB, freshness.FRESHNESS_JOB, replay.JOB],
-        schedules=[weights.NIGHTLY_SCHEDULE, model.WEEKLY_SCHEDULE, freshness.FRESHNESS_SCHEDULE],
+        jobs=[
+            main_job,
+            weights.NIGHTLY_JOB,
+            model.WEEKLY_JOB,
+            freshness.FRESHNESS_JOB,
+            replay.JOB,
+            backtest.JOB,
+            bayes.JOB,
+        ],
+        schedules=[
+            weights.NIGHTLY_SCHEDULE,
+            model.WEEKLY_SCHEDULE,
+            freshness.FRESHNESS_SCHEDULE,
+            backtest.SCHEDULE,
+            bayes.SCHEDULE,
+        ],
         sensors=[landing.build_landing_sensor(main_job), AUTOMATION_SENSOR, *alerts.SENSORS],
         executor=dg.in_process_executor,
         resources=resources,

@@ -16,8 +16,8 @@ _OURS = ("FVI_", "PG", "DAGSTER_", "DBT_", "MLFLOW_", "FEAST_", "BENTOML_")
 def clean_environment(home: Path) -> dict[str, str]:
     """This process's environment without FVI's or its tools' variables, and with `home` as FVI_HOME."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    # few trials: a test wants the way of the data, not the best model
-    return inherited | {"FVI_HOME": str(home), "FVI_OPTUNA_TRIALS": "2"}
+    # few trials and origins: a test wants the way of the data, not the best model
+    return inherited | {"FVI_HOME": str(home), "FVI_OPTUNA_TRIALS": "2", "FVI_BACKTEST_ORIGINS": "2"}
 
 
 def run_fvi(environment: dict[str, str], *arguments: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:

@@ -14,6 +14,8 @@
     }) }}
 {%- elif kind == 'outcomes' -%}
     {{ return({'key': {'as_of_year': 'integer', 'horizon_years': 'integer'}, 'wanted': _wanted_outcomes()}) }}
+{%- elif kind == 'next_years' -%}
+    {{ return({'key': {'as_of_year': 'integer'}, 'wanted': _wanted_next_years()}) }}
 {%- elif kind == 'index_years' -%}
     {{ return({
         'key': {'as_of_year': 'integer', 'mine_bucket': 'integer'},
@@ -105,6 +107,17 @@ select
 from first_releases as cohort
 cross join (values (1), (2), (3), (5), (10), (20)) as horizons (horizon_years)
 inner join first_releases as outcome on outcome.as_of_year = cohort.as_of_year + horizons.horizon_years
+{%- endmacro %}
+
+{# Made of the same two releases as the outcomes at a horizon of one year. #}
+{% macro _wanted_next_years() -%}
+select
+    outcomes.as_of_year,
+    outcomes.inputs_digest
+from (
+    {{ _wanted_outcomes() | indent(4) }}
+) as outcomes
+where outcomes.horizon_years = 1
 {%- endmacro %}
 
 {#

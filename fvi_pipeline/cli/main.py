@@ -13,17 +13,22 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from fvi_pipeline.cli.backtest import backtest
+from fvi_pipeline.cli.card import card
 from fvi_pipeline.cli.catalogue import catalogue
+from fvi_pipeline.cli.champion import promote, promotions, rollback
+from fvi_pipeline.cli.explain import explain
 from fvi_pipeline.cli.features import features
+from fvi_pipeline.cli.quiet import quiet_libraries
 from fvi_pipeline.cli.replay import replay_gold
 from fvi_pipeline.cli.trace import trace
+from fvi_pipeline.cli.tune import tune
 from fvi_pipeline.platform.errors import PlatformError
 from fvi_pipeline.platform.settings import PROJECT_ROOT, get_settings
 
@@ -119,7 +124,7 @@ def run(
     if as_of is not None:
         if source is not None:
             raise typer.BadParameter("--as-of takes no --source: it reads what the ledger has.")
-        _quiet_libraries()
+        quiet_libraries()
         replay_gold(_out, as_of, as_received=as_received, drop=drop)
         return
     if as_received or drop:
@@ -129,7 +134,7 @@ def run(
 
     settings = get_settings()
     started = time.monotonic()
-    _quiet_libraries()
+    quiet_libraries()
     with running_servers(settings) as servers:
         apply_environment(tool_environment(settings, servers))
         from fvi_pipeline.platform.database import connect
@@ -182,7 +187,7 @@ def search(
     from fvi_pipeline.platform.database import connect
     from fvi_pipeline.platform.servers import running_servers
 
-    _quiet_libraries()
+    quiet_libraries()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from fvi_pipeline.evidence.embedding import load_embedder
     from fvi_pipeline.evidence.retrieval import InvalidQueryError, retrieve
@@ -202,56 +207,16 @@ def search(
         _out.print()
 
 
+app.command()(card)
+app.command()(explain)
 app.command()(trace)
+app.command()(backtest)
 app.command()(catalogue)
 app.command()(features)
-
-
-@app.command()
-def promote(
-    version: Annotated[str, typer.Argument(help="A registered version, as MLflow numbers it.")],
-    reason: Annotated[str, typer.Option(help="Why; it is kept in ops.promotions.")],
-) -> None:
-    """Make a registered version the champion, past the gate, and score with it."""
-    _change_champion("promote", reason, version)
-
-
-@app.command()
-def rollback(reason: Annotated[str, typer.Option(help="Why; it is kept in ops.promotions.")]) -> None:
-    """Make the version before the champion the champion again, and score with it."""
-    _change_champion("rollback", reason)
-
-
-def _change_champion(command: str, reason: str, version: str | None = None) -> None:
-    import getpass
-
-    from fvi_pipeline.platform.environment import apply_environment, tool_environment
-    from fvi_pipeline.platform.servers import running_servers
-
-    settings = get_settings()
-    _quiet_libraries()
-    with running_servers(settings) as servers:
-        environment = tool_environment(settings, servers)
-        apply_environment(environment)
-        from fvi_pipeline.model.errors import RegistryError
-        from fvi_pipeline.model.ledger import promote as promote_version
-        from fvi_pipeline.model.ledger import roll_back
-        from fvi_pipeline.model.registry import open_registry
-        from fvi_pipeline.platform.database import connect
-        from fvi_pipeline.run.pipeline import RunFailed, rescore
-
-        registry = open_registry(environment["MLFLOW_TRACKING_URI"], settings.home)
-        try:
-            with connect(servers.database_url) as connection:
-                if version is None:
-                    champion = roll_back(connection, registry, reason=reason, actor=getpass.getuser())
-                else:
-                    champion = promote_version(connection, registry, version, reason=reason, actor=getpass.getuser())
-            rescore(settings, servers, _say)
-        except (RegistryError, RunFailed) as error:
-            _err.print(f"[red]fvi {command}:[/red] {error}", markup=True)
-            raise typer.Exit(1) from error
-    _say(f"Version {champion} is the champion; `make serve` serves it.")
+app.command()(promote)
+app.command()(promotions)
+app.command()(rollback)
+app.command()(tune)
 
 
 @app.command()
@@ -333,12 +298,3 @@ def _print_status() -> None:
 
 def _say(text: str) -> None:
     _out.print(text, markup=False)
-
-
-def _quiet_libraries() -> None:
-    """Progress lines are the output; the libraries' own chatter goes to Dagster's logs or nowhere."""
-    import logging
-
-    warnings.filterwarnings("ignore")
-    for name in ("alembic", "mlflow", "optuna", "feast", "httpx", "sentence_transformers", "dagster"):
-        logging.getLogger(name).setLevel(logging.ERROR)

@@ -8,11 +8,12 @@ import dagster as dg
 import polars as pl
 
 from fvi_pipeline.defs.features import FEATURE_HISTORY, catalogue
-from fvi_pipeline.defs.model import TRAINING_FILE, TRAINING_SET
+from fvi_pipeline.defs.model import TRAINING_SET
 from fvi_pipeline.defs.resources import ModelWorkshop, Warehouse
 from fvi_pipeline.features.audit import as_markdown, audit_history, audit_training_set, failures
 from fvi_pipeline.features.audit_times import FeatureAudit
 from fvi_pipeline.features.catalogue import FeatureColumn
+from fvi_pipeline.model.training_set import TRAINING_FILE
 
 _NAMED = 5
 

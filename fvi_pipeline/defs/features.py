@@ -112,13 +112,12 @@ def online_index(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.
 
 
 def _services_in_use(model_workshop: ModelWorkshop) -> set[str]:
-    """The feature services of the models that are served, or that a Bento waits to serve."""
+    """The feature services of the models that reign, or that a Bento waits to serve."""
     from bentos.build import feature_services_of_bentos
+    from fvi_pipeline.model.registry import MODELS
 
-    registry = model_workshop.registry()
-    champion = registry.champion()
-    reigning = {registry.load(champion.version).metadata.feature_service} if champion else set()
-    return reigning | feature_services_of_bentos()
+    champions = [model_workshop.registry(name).champion() for name in MODELS]
+    return {champion.feature_service for champion in champions if champion} | feature_services_of_bentos()
 
 
 def _told(versions: Sequence[FeatureVersion]) -> dict[str, list[str] | str]:

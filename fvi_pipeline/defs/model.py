@@ -4,9 +4,8 @@ What a model is and when one may reign belongs to `model`.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import dagster as dg
 import polars as pl
@@ -16,24 +15,21 @@ from psycopg import sql
 from fvi_pipeline.defs.features import FEATURE_HISTORY, REGISTRY, feature_store
 from fvi_pipeline.defs.quality import QUALITY
 from fvi_pipeline.defs.resources import ModelWorkshop, Warehouse
-from fvi_pipeline.features.versions import FeatureVersion, newest_version, version_of
+from fvi_pipeline.features.versions import FeatureVersion, columns_in_words, newest_version, version_of
 from fvi_pipeline.features.views import frozen_text
-
-if TYPE_CHECKING:
-    from fvi_pipeline.model.challenger import Challenger
-    from fvi_pipeline.model.gate import Champion
-    from fvi_pipeline.model.registry import ModelRegistry
+from fvi_pipeline.model.errors import DatasetError
+from fvi_pipeline.model.training_set import SIZE_FEATURE as SIZE
+from fvi_pipeline.model.training_set import TRAINING_FILE, read_feature_service, write_training_set
 
 TRAINING_SET = dg.AssetKey(["model", "training_set"])
 CHALLENGER = dg.AssetKey(["model", "challenger"])
 CHAMPION = dg.AssetKey(["model", "champion"])
-BACKTEST = dg.AssetKey(["mart", "backtest_predictions"])
 SCORES = dg.AssetKey(["mart", "fvi_scores"])
 REASONS = dg.AssetKey(["mart", "score_reasons"])
+EXPLANATIONS = dg.AssetKey(["mart", "score_explanations"])
 _OUTCOMES = dg.AssetKey(["gold", "gold_mine_outcomes"])
-_SIZE = "production_short_tons"
-TRAINING_FILE = "training_set.parquet"
-_SERVICE_ENTRY = "feature_service"  # in the file's own metadata
+STUDIES = "model_studies"
+"""The group of long comparisons: outside the main job, the training and automation, each with its own schedule."""
 
 
 @dg.asset(
@@ -78,14 +74,12 @@ def training_set(
         how="left",
         validate="m:1",
     ).sort("mine_id", "as_of_year", "horizon_years")
-    without = frame.filter(pl.col(_SIZE).is_null()).height
+    without = frame.filter(pl.col(SIZE).is_null()).height
     if without:
         raise dg.Failure(f"Feast gives no features as of their time for {without} of {frame.height} rows.")
     years = frame.select(first=pl.col("outcome_year").min(), last=pl.col("outcome_year").max()).row(0)
     path = model_workshop.training_folder / TRAINING_FILE
-    temporary = path.with_suffix(".writing")
-    frame.write_parquet(temporary, metadata={_SERVICE_ENTRY: version.service})
-    temporary.replace(path)  # a killed run leaves the former file, not half of a new one
+    write_training_set(frame, version.service, path)
     yield dg.MaterializeResult(
         metadata={
             "dagster/row_count": frame.height,
@@ -110,15 +104,6 @@ def training_set(
             description="A tuned model of viability at every horizon, tested on later years, as ONNX.",
         ),
         dg.AssetSpec(
-            BACKTEST,
-            deps=[CHALLENGER],
-            skippable=True,
-            group_name="mart",
-            kinds={"postgres"},
-            owners=["team:model"],
-            description="The challenger's predictions for years after those that it was fitted on, beside what came.",
-        ),
-        dg.AssetSpec(
             CHAMPION,
             deps=[CHALLENGER],
             skippable=True,
@@ -133,52 +118,49 @@ def training(
     context: dg.AssetExecutionContext, warehouse: Warehouse, model_workshop: ModelWorkshop
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Train and test a challenger, register it, and let the gate decide."""
-    from fvi_pipeline.model.batch import write_backtest_predictions
     from fvi_pipeline.model.challenger import train_challenger
-    from fvi_pipeline.model.errors import DatasetError
-    from fvi_pipeline.model.gate import judge
-    from fvi_pipeline.model.ledger import apply_verdict
+    from fvi_pipeline.model.leak_check import facts_as_first_released, find_leaks
+    from fvi_pipeline.model.promotion import contend
     from fvi_pipeline.model.training import TrainingSettings
+    from fvi_pipeline.model.viability_candidate import ViabilityCandidate
 
     path = model_workshop.training_folder / TRAINING_FILE
-    service = pl.read_parquet_metadata(path).get(_SERVICE_ENTRY)
-    if service is None:
-        raise dg.Failure(f"{path} does not say which features it has. Materialise model/training_set first.")
+    service = feature_service_of(path)
     with warehouse.connect() as connection:
         version = version_of(connection, service)
+    frame = pl.read_parquet(path)
     try:
         challenger = train_challenger(
-            pl.read_parquet(path),
+            frame,
             list(version.features),
-            size_feature=_SIZE,
+            size_feature=SIZE,
             feature_service=service,
             storage_url=model_workshop.optuna_storage_url,
             settings=TrainingSettings(seed=model_workshop.seed, trials=model_workshop.trials),
+            tuning_processes=model_workshop.tuning_processes,
+            say=context.log.info,
         )
     except DatasetError as error:
         # too few years to hold any out: the data stay, and a reigning champion goes on reigning
         context.log.warning(f"No challenger: {error}")
         return
-    registry = model_workshop.registry()
-    registered = registry.register(challenger)
-    metrics = challenger.metrics()
-    yield dg.MaterializeResult(
-        asset_key=CHALLENGER,
-        metadata={"version": registered.version, "mlflow_run_id": registered.run_id, **metrics},
-    )
     with warehouse.connect() as connection:
-        rows = write_backtest_predictions(connection, challenger.backtest_predictions())
-        yield dg.MaterializeResult(asset_key=BACKTEST, metadata={"dagster/row_count": rows})
-        verdict = judge(challenger, _reigning(connection, registry, challenger))
-        reigning = apply_verdict(connection, registry, registered.version, verdict, metrics=metrics, actor="pipeline")
+        leaks = find_leaks(frame, version.features, facts_as_first_released(connection))
+        promotion = contend(connection, model_workshop.registry(), ViabilityCandidate(challenger), leaks=leaks)
+    verdict = promotion.verdict
+    yield dg.MaterializeResult(asset_key=CHALLENGER, metadata={**challenger.metrics(), **promotion.metadata()})
     context.log.info(f"{verdict.decision}: {verdict.reason}")
     if verdict.decision == "refused":
-        context.log.warning(f"The gate refuses version {registered.version}: {verdict.reason}")
-    if reigning is None:
+        context.log.warning(f"The gate refuses version {promotion.registered.version}: {verdict.reason}")
+    if promotion.champion_version is None:
         return  # no score is better than one that is worse than a guess
     yield dg.MaterializeResult(
         asset_key=CHAMPION,
-        metadata={"champion_version": reigning, "decision": verdict.decision, "reason": verdict.reason},
+        metadata={
+            "champion_version": promotion.champion_version,
+            "decision": verdict.decision,
+            "reason": verdict.reason,
+        },
     )
 
 
@@ -198,7 +180,15 @@ def training(
             group_name="mart",
             kinds={"lightgbm", "postgres"},
             owners=["team:model"],
-            description="The features that move each score most (TreeSHAP).",
+            description="The features that move each score most (TreeSHAP), in words.",
+        ),
+        dg.AssetSpec(
+            EXPLANATIONS,
+            deps=[CHAMPION, dg.AssetKey(["gold", "gold_mine_features"])],
+            group_name="mart",
+            kinds={"lightgbm", "postgres"},
+            owners=["team:model"],
+            description="What every feature adds to each score (TreeSHAP): base + contributions = its log-odds.",
         ),
     ]
 )
@@ -217,14 +207,16 @@ def fvi_scores(
         version = version_of(connection, model.metadata.feature_service)
         if not version.is_live:
             context.log.warning(f"Scored with the features of {version.frozen_at}: {frozen_text(version)}")
-        scores, reasons = score_current(
-            _rows_to_score(connection, version, model.features),
+        scored = score_current(
+            rows_to_score(connection, version, model.features),
             model,
             model_version=champion.version,
             scored_at=datetime.now(UTC),
+            columns=columns_in_words(connection, version.service),
         )
         connection.rollback()
-        write_scores(connection, scores, reasons)
+        write_scores(connection, scored)
+    scores = scored.scores
     yield dg.MaterializeResult(
         asset_key=SCORES,
         metadata={
@@ -235,21 +227,28 @@ def fvi_scores(
             "features_frozen": version.frozen_because or "",
         },
     )
-    yield dg.MaterializeResult(asset_key=REASONS, metadata={"dagster/row_count": reasons.height})
+    yield dg.MaterializeResult(asset_key=REASONS, metadata={"dagster/row_count": scored.reasons.height})
+    yield dg.MaterializeResult(
+        asset_key=EXPLANATIONS,
+        metadata={
+            "dagster/row_count": scored.explanations.height,
+            "scores": scored.bases.height,
+            "features": len(model.features),
+            "model_version": champion.version,
+        },
+    )
 
 
-@dg.asset_check(
-    asset=CHALLENGER,
-    name="onnx_equals_lightgbm",
-    description="Every training row, and rows at and around every threshold: ONNX and LightGBM agree to 1e-6.",
-)
-def onnx_equals_lightgbm(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    """Read what the training measured; the gate has refused a challenger that is not at parity."""
-    event = context.instance.get_latest_materialization_event(CHALLENGER)
-    measured = event.asset_materialization.metadata if event and event.asset_materialization else {}
-    parity = {name: value for name, value in measured.items() if name.startswith("parity_")}
-    over = parity.get("parity_rows_over_tolerance")
-    return dg.AssetCheckResult(passed=over is not None and over.value == 0, metadata=parity)
+def feature_service_of(training_file: Path) -> str:
+    """The feature service that a training set's features came from.
+
+    Raises:
+        dg.Failure: the file does not say.
+    """
+    try:
+        return read_feature_service(training_file)
+    except DatasetError as error:
+        raise dg.Failure(str(error)) from error
 
 
 @dg.asset_check(
@@ -290,7 +289,7 @@ def scores_use_features_as_computed_now(warehouse: Warehouse, model_workshop: Mo
     )
 
 
-def _rows_to_score(connection: psycopg.Connection, version: FeatureVersion, features: Sequence[str]) -> pl.DataFrame:
+def rows_to_score(connection: psycopg.Connection, version: FeatureVersion, features: Sequence[str]) -> pl.DataFrame:
     """The newest cohort with a model's features: from gold, or as served where gold computes them otherwise by now."""
     lost = sorted(set(features) - set(version.features))
     if lost:
@@ -312,25 +311,9 @@ def _rows_to_score(connection: psycopg.Connection, version: FeatureVersion, feat
     return rows.select("mine_id", "as_of_year", *features)
 
 
-def _reigning(connection: psycopg.Connection, registry: "ModelRegistry", challenger: "Challenger") -> "Champion | None":
-    """The champion on the challenger's test rows, or None when there is none.
-
-    One whose features are computed in another way by now cannot see those rows as it learned to.
-    """
-    from fvi_pipeline.model.gate import champion_on_test
-
-    version = registry.champion()
-    if version is None:
-        return None
-    model = registry.load(version.version)
-    champion = champion_on_test(version.version, model, challenger)
-    learned = version_of(connection, model.metadata.feature_service)
-    return champion if learned.is_live else replace(champion, probability=None, incomparable=frozen_text(learned))
-
-
 WEEKLY_JOB = dg.define_asset_job(
     "weekly_training",
-    selection=dg.AssetSelection.assets(QUALITY, TRAINING_SET).downstream(),
+    selection=dg.AssetSelection.assets(QUALITY, TRAINING_SET).downstream() - dg.AssetSelection.groups(STUDIES),
     executor_def=dg.in_process_executor,
     description="A new challenger against the champion, and what follows from it.",
 )
@@ -343,4 +326,4 @@ WEEKLY_SCHEDULE = dg.ScheduleDefinition(
     description="Sundays at 03:00 UTC.",
 )
 ASSETS = [training_set, training, fvi_scores]
-CHECKS = [onnx_equals_lightgbm, scores_never_rise_with_the_horizon, scores_use_features_as_computed_now]
+CHECKS = [scores_never_rise_with_the_horizon, scores_use_features_as_computed_now]

@@ -9,9 +9,10 @@ import dagster as dg
 import polars as pl
 
 from fvi_pipeline.defs.features import catalogue
-from fvi_pipeline.defs.model import TRAINING_FILE, TRAINING_SET
+from fvi_pipeline.defs.model import TRAINING_SET
 from fvi_pipeline.defs.resources import ModelWorkshop, Warehouse
 from fvi_pipeline.defs.retries import retried
+from fvi_pipeline.model.training_set import TRAINING_FILE
 from fvi_pipeline.monitoring import store
 from fvi_pipeline.monitoring.measurements import drifts, measure_features
 from fvi_pipeline.monitoring.training_rows import TrainingRows, training_rows

@@ -47,24 +47,31 @@ class LandingFolder(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 class ModelWorkshop(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Where models are tuned, kept and registered, and the seed and number of trials."""
+    """Where models are tuned, kept and registered; the seed, the number of trials and of processes that share them,
+    and the number of origins that the model is tested from.
+    """
 
     mlflow_tracking_uri: str
     optuna_storage_url: str
     home: str
     seed: int
     trials: int
+    tuning_processes: int = 1
+    backtest_origins: int | None = None
 
     @property
     def training_folder(self) -> Path:
         """Where training sets lie as Parquet, one per content."""
         return self._made("training")
 
-    def registry(self) -> ModelRegistry:
-        """The registry of models; a server keeps artifacts itself, for a database they lie under the home."""
+    def registry(self, name: str | None = None) -> ModelRegistry:
+        """The registry of a model (without a name, of viability); a server keeps artifacts itself, for a database they
+        lie under the home.
+        """
         from fvi_pipeline.model.registry import open_registry
+        from fvi_pipeline.model.scoring import MODEL_NAME
 
-        return open_registry(self.mlflow_tracking_uri, Path(self.home))
+        return open_registry(self.mlflow_tracking_uri, Path(self.home), name or MODEL_NAME)
 
     def _made(self, name: str) -> Path:
         folder = Path(self.home) / name
@@ -107,6 +114,8 @@ def default_resources(settings: Settings) -> Mapping[str, Any]:
             home=str(settings.home),
             seed=settings.seed,
             trials=settings.optuna_trials,
+            tuning_processes=settings.tuning_processes,
+            backtest_origins=settings.backtest_origins,
         ),
         "dbt": DbtCliResource(
             project_dir=str(settings.dbt_project_dir),

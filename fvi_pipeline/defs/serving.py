@@ -30,7 +30,7 @@ def bento(context: dg.AssetExecutionContext, model_workshop: ModelWorkshop) -> d
     if champion is None:
         raise dg.Failure("There is no champion yet. Materialise model/champion first.")
     with tempfile.TemporaryDirectory() as folder:
-        tag = build_bento(registry.download(champion.version, Path(folder)), champion.version)
+        tag = build_bento(registry.files(champion.version, Path(folder)), champion.version)
     return dg.MaterializeResult(metadata={"tag": tag, "model_version": champion.version})
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from fvi_pipeline.features import wording
 from fvi_pipeline.features.definitions import column_definitions
 from fvi_pipeline.features.errors import CatalogueError
 from fvi_pipeline.features.groups import GROUPS, groups_of_sources
@@ -45,7 +46,8 @@ _HIGHER_IS_BETTER = {"higher_is_better": True, "lower_is_better": False}
 @dataclass(frozen=True)
 class FeatureColumn:
     """One column of `gold_mine_features`; `category` is set for features only, `sources` name the silver values that
-    it is computed from, `definition` is the SQL that decides its values.
+    it is computed from, `definition` is the SQL that decides its values, `in_words` has its sentences by case (see
+    `wording`).
 
     A feature is given to the model, context accompanies it, a key finds it; audit columns stay in the
     warehouse.
@@ -60,6 +62,7 @@ class FeatureColumn:
     null_means: str
     sources: tuple[str, ...] = ()
     definition: str = ""
+    in_words: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,8 @@ def _feature(entry: Mapping[str, Any], definitions: Mapping[str, str], faults: l
         _require(name, meta, faults, "unit", "category", "null_means", "sources")
         if meta.get("category") is not None and meta["category"] not in get_args(Category):
             faults.append(f"{name}: meta.category must be one of {', '.join(get_args(Category))}")
+        can_be_null = _text(meta.get("null_means")) != wording.NEVER_NULL
+        faults += [f"{name}: {fault}" for fault in wording.faults(meta.get("in_words"), can_be_null=can_be_null)]
     data_type = str(entry.get("data_type") or "").lower()
     sources = tuple(map(str, meta.get("sources") or ()))
     try:
@@ -175,6 +180,7 @@ def _feature(entry: Mapping[str, Any], definitions: Mapping[str, str], faults: l
         null_means=_text(meta.get("null_means")),
         sources=sources,
         definition=definitions.get(name, ""),
+        in_words=tuple((str(key), _text(text)) for key, text in (meta.get("in_words") or {}).items()),
     )
 
 

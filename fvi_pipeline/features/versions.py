@@ -152,6 +152,24 @@ def version_of(connection: psycopg.Connection, service: str) -> FeatureVersion:
     )
 
 
+def columns_in_words(connection: psycopg.Connection, service: str) -> Mapping[str, FeatureColumn]:
+    """The columns of a feature service `fvi_vN` by name, for people.
+
+    Words may have been added or improved since it was noted: while its columns are computed as it defines them, the
+    newest version's words hold for it too.
+
+    Raises:
+        FeatureStoreError: as for `version_of`.
+    """
+    version = version_of(connection, service)
+    columns = {entry.column.name: entry for entry in version.columns}
+    for entry in newest_version(connection).columns:
+        noted = columns.get(entry.column.name)
+        if noted is not None and noted.digest == entry.digest:
+            columns[entry.column.name] = entry
+    return {name: entry.column for name, entry in columns.items()}
+
+
 def planned_versions(connection: psycopg.Connection, catalogue: Catalogue) -> tuple[FeatureVersion, ...]:
     """The versions that there should be for the catalogue, frozen ones marked; nothing is written.
 
@@ -237,4 +255,5 @@ def _as_json(entry: VersionColumn) -> dict[str, Any]:
 
 def _from_json(entry: Mapping[str, Any]) -> VersionColumn:
     described = {name: value for name, value in entry.items() if name != "digest"}
-    return VersionColumn(FeatureColumn(**{**described, "sources": tuple(entry["sources"])}), entry["digest"])
+    described |= {"sources": tuple(entry["sources"]), "in_words": tuple(map(tuple, entry.get("in_words", ())))}
+    return VersionColumn(FeatureColumn(**described), entry["digest"])

@@ -23,6 +23,8 @@ from fvi_pipeline.model.errors import DatasetError
 HORIZON = "horizon_years"
 KEY_COLUMNS = ("mine_id", "as_of_year", HORIZON, "outcome_year")
 FloatArray = NDArray[np.float32]
+COMPARABLE_SINCE_YEAR = 2001
+"""First as-of year whose cohort is drawn like today's: the publisher's status is usable since then."""
 
 
 class SplitPolicy(BaseModel):
@@ -32,18 +34,18 @@ class SplitPolicy(BaseModel):
 
     test_years: int = Field(default=6, ge=1)
     """Unless a year T is given, T is the last outcome year less this."""
+    test_as_of_years: int = Field(default=5, ge=1)
+    """The test is of this many as-of years after T, whatever T is: folds of different T are alike."""
     validation_years: int = Field(default=5, ge=1)
     """Years up to T that are kept from the tuning fits, for early stopping and for the intervals."""
-    comparable_since_year: int = 2001
-    """First as-of year whose cohort is drawn like today's (the publisher's status is usable since then)."""
+    comparable_since_year: int = COMPARABLE_SINCE_YEAR
     minimum_comparable_rows: int = Field(default=1000, ge=1)
     """A horizon with fewer comparable rows than this is fitted on the earlier as-of years too."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of a data set: keys [n], features float32 [n, F + 1] with the horizon last, outcomes "
-    "0 or 1 [n]."""
+    """Rows of a data set: keys [n], features float32 [n, F + 1] with the horizon last, outcomes 0 or 1 [n]."""
 
     keys: pl.DataFrame
     features: FloatArray
@@ -161,8 +163,8 @@ def split_by_time(dataset: Part, policy: SplitPolicy, train_until_year: int | No
     With T = `train_until_year` and V = T less `validation_years`: the tuning fit has outcomes up to V.
     Stopping and calibration rows have as-of years from V on and outcomes up to T, so a mine's row can never
     be told from a shorter horizon of the same mine and year in the fit; half of the mines stop the boosting,
-    the other half set the intervals. The final fit has all outcomes up to T, the test has every as-of year
-    after T.
+    the other half are predicted from there for calibration and intervals. The final fit has all outcomes up to T, the
+    test has the next `test_as_of_years` as-of years.
 
     Raises:
         DatasetError: the years do not suffice for the split.
@@ -181,7 +183,7 @@ def split_by_time(dataset: Part, policy: SplitPolicy, train_until_year: int | No
         stopping=validation.where(pl.col("mine_id").is_in(stopping_mines)),
         calibration=validation.where(~pl.col("mine_id").is_in(stopping_mines)),
         final_fit=fit_rows(dataset, until, policy),
-        test=dataset.where(pl.col("as_of_year") > until),
+        test=dataset.where(pl.col("as_of_year").is_between(until + 1, until + policy.test_as_of_years)),
     )
     for name in ("tuning_fit", "stopping", "calibration", "final_fit", "test"):
         outcomes = getattr(split, name).viable

@@ -88,7 +88,7 @@ def evaluate(
         rows = test.horizon_years == horizon
         fitted = split.final_fit.horizon_years == horizon
         base_rate[rows] = _mean(split.final_fit.viable[fitted], otherwise=split.final_fit.viable)
-        size_probability[rows] = _size_only(
+        size_probability[rows] = size_only(
             final_fit_size[fitted],
             split.final_fit.viable[fitted],
             size[rows],
@@ -119,14 +119,19 @@ def evaluate(
     )
 
 
-def predictions_frame(part: Part, probability: FloatVector, train_until_year: int) -> pl.DataFrame:
-    """Rows for mart.backtest_predictions."""
+def predictions_frame(
+    part: Part, probability: FloatVector, train_until_year: int, limits: FloatVector | None = None
+) -> pl.DataFrame:
+    """Rows for mart.backtest_predictions; limits [n, 2] are the interval of each, 0 to 1 where none was measured."""
+    limits = np.tile([0.0, 1.0], (len(part), 1)) if limits is None else limits
     return part.keys.select(
         "mine_id",
         "as_of_year",
         HORIZON,
-        pl.lit(train_until_year).alias("train_until_year"),
+        pl.lit(train_until_year, pl.Int64).alias("train_until_year"),
         pl.Series("viability_probability", probability),
+        pl.Series("interval_low", limits[:, 0]),
+        pl.Series("interval_high", limits[:, 1]),
         pl.Series("viable", part.viable.astype(bool)),
     )
 
@@ -180,8 +185,8 @@ def _measure(
     )
 
 
-def _size_only(size: FloatVector, viable: NDArray[np.int8], new_size: FloatVector, otherwise: float) -> FloatVector:
-    # isotonic: the best that a probability rising with size can do
+def size_only(size: FloatVector, viable: NDArray[np.int8], new_size: FloatVector, otherwise: float) -> FloatVector:
+    """P(viable) from size alone; isotonic, the best that a probability rising with size can do."""
     from sklearn.isotonic import IsotonicRegression
 
     known = ~np.isnan(size)

@@ -1,8 +1,9 @@
-"""Intervals of scores: for each horizon, where the share of viable mines lay among mines with a like
-probability.
+"""Intervals of scores: how far the probability of mines like this one, in the year that the score is for, may lie
+from the score.
 
-Measured on calibration years that neither the fit nor the early stopping has seen, and never on the test
-years. Fitting and looking up are here; the model that predicts is not.
+They are made of what moves a score although nothing about the mine has changed: the mines that happened to be fitted
+on (`spread`), and what was peculiar to the years of the outcomes (forward predictions beside what came). No test year
+is among them. Making the table and looking up in it are here; fits and forward predictions are not.
 """
 
 from __future__ import annotations
@@ -11,129 +12,215 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterator
 from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from fvi_pipeline.model.calibration import sigmoid
+
+if TYPE_CHECKING:
+    from fvi_pipeline.model.spread import Spread
 
 FloatVector = NDArray[np.float64]
 
+_DECIMALS = 6
+_GRID = np.arange(-8.0, 10.01, 0.5)
+"""Log-odds at which the table is kept; wide steps, since its limits are smooth."""
+# Trees flatten the safe end: their leaves cannot tell mines apart of which next to none closed, so that among the
+# safest the truth rises faster than the score. Where that begins and by how much is that of simulated panels, whose
+# truth is known.
+_SAFE_FROM_QUANTILE = 0.8
+_SAFE_RISE = 0.5
+# the part of the calibration's correction that may be wrong (a standard deviation): few closures tell of it
+_DOUBTFUL_CORRECTION = 0.5
+# the shift of a year that is expected before any is seen, which counts as one year
+_USUAL_YEAR_DEVIATION = 0.15
+_USUAL_YEARS = 1
 
-class IntervalBin(BaseModel):
-    """Probabilities up to `upper` (and above the bin before): the interval of the viable share, and what it
-    rests on.
-    """
+
+class IntervalKnot(BaseModel):
+    """A score and its limits, all in log-odds; between two knots the limits are straight lines."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    upper: float
+    score: float
     low: float
     high: float
-    rows: int
 
 
 class IntervalTable(BaseModel):
-    """Bins by horizon, with the nominal confidence and the variance between years (log-odds) that widened
-    them.
+    """Knots by horizon, with the nominal confidence and the variance of a year's shift (log-odds) that is in them, but
+    for horizons that only older fits reach.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     confidence: float
     year_variance: float
-    bins: dict[int, list[IntervalBin]]
+    knots: dict[int, list[IntervalKnot]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_bins(cls, values: Any) -> Any:
+        # versions from before 2026-11 have bins, each with its greatest probability: a champion among them is read
+        if isinstance(values, dict) and "bins" in values:
+            others = {name: value for name, value in values.items() if name != "bins"}
+            knots = {
+                horizon: [
+                    {"score": _log_odds(b["upper"]), "low": _log_odds(b["low"]), "high": _log_odds(b["high"])}
+                    for b in bins
+                ]
+                for horizon, bins in values["bins"].items()
+            }
+            return {**others, "knots": knots}
+        return values
 
     def is_measured(self, horizon_years: int) -> bool:
-        """Whether calibration years reach this horizon."""
-        return horizon_years in self.bins
+        """Whether forward predictions reach this horizon."""
+        return bool(self.knots.get(horizon_years))
 
     def interval(self, probability: float, horizon_years: int) -> tuple[float, float]:
-        """Low and high in 0–1, containing the probability; (0, 1) for a horizon without a measurement."""
-        bins = self.bins.get(horizon_years)
-        if not bins:
+        """Low and high in 0-1, containing the probability; (0, 1) for a horizon without a measurement."""
+        knots = self.knots.get(horizon_years)
+        if not knots:
             return 0.0, 1.0
-        found = bins[min(bisect_left(bins, probability, key=lambda b: b.upper), len(bins) - 1)]
-        return min(found.low, probability), max(found.high, probability)
+        x = _log_odds(probability)
+        right = bisect_left(knots, x, key=lambda knot: knot.score)
+        start, end = knots[max(right - 1, 0)], knots[min(right, len(knots) - 1)]
+        # beyond the first and the last knot the limits keep their distance
+        share = (x - start.score) / (end.score - start.score) if end is not start else 0.0
+        beyond = x - start.score if end is start else 0.0
+        low = _probability(beyond + start.low + share * (end.low - start.low))
+        high = _probability(beyond + start.high + share * (end.high - start.high))
+        return min(low, probability), max(high, probability)
 
     def coverage(
         self,
         probability: FloatVector,
         viable: NDArray[np.int8],
         horizon_years: NDArray[np.int64],
+        as_of_year: NDArray[np.int64] | None = None,
         minimum_rows: int = 50,
     ) -> dict[int, tuple[int, int]]:
-        """For each horizon (bins of other rows whose viable share their mean interval holds, bins).
+        """For each horizon (groups of other rows whose viable share their mean interval holds, groups).
 
-        The share of a bin is itself a draw of its few rows; the interval is widened by that noise (in
-        quadrature), so that an honest table covers the stated confidence.
+        A group is a bin of like probability, of one as-of year where the years are given. Its share is itself a draw
+        of its few rows; the interval is widened by that noise (in quadrature), so that an honest table covers the
+        stated confidence.
         """
+        years = np.zeros(len(viable), dtype=np.int64) if as_of_year is None else as_of_year
         result: dict[int, tuple[int, int]] = {}
         for horizon in sorted(int(h) for h in np.unique(horizon_years)):
             if not self.is_measured(horizon):
                 continue
-            of_horizon = horizon_years == horizon
-            p, y = probability[of_horizon], viable[of_horizon]
-            covered = bins = 0
-            for rows in quantile_bins(p, maximum_bins=10, minimum_rows=minimum_rows):
-                limits = np.array([self.interval(float(value), horizon) for value in p[rows]])
-                low, high = limits.mean(axis=0)
-                bins += 1
-                covered += _holds(low, high, float(y[rows].mean()), len(rows), self.confidence)
-            result[horizon] = (covered, bins)
+            covered = groups = 0
+            for year in np.unique(years[horizon_years == horizon]):
+                of_cell = (horizon_years == horizon) & (years == year)
+                p, y = probability[of_cell], viable[of_cell]
+                for rows in quantile_bins(p, maximum_bins=10, minimum_rows=minimum_rows):
+                    limits = np.array([self.interval(float(value), horizon) for value in p[rows]])
+                    low, high = limits.mean(axis=0)
+                    groups += 1
+                    covered += _holds(low, high, p[rows], float(y[rows].mean()), self.confidence)
+            result[horizon] = (covered, groups)
         return result
 
 
 def fit_intervals(
-    probability: FloatVector,
+    log_odds: FloatVector,
     viable: NDArray[np.int8],
     horizon_years: NDArray[np.int64],
     as_of_year: NDArray[np.int64],
+    comparable: NDArray[np.bool_],
+    spread: Spread,
     *,
     confidence: float = 0.9,
-    maximum_bins: int = 10,
     minimum_rows: int = 60,
 ) -> IntervalTable:
-    """Measure the viable share in quantile bins of the predicted probability, horizon by horizon.
+    """Intervals by horizon and score, for the horizons that forward predictions reach.
 
-    Each bin has at least `minimum_rows` rows (thin ones are pooled with their neighbours) unless the
-    horizon has fewer in all. The interval is Wilson's, widened by the variance between as-of years: mines
-    of one year close together, and the year that a score is for will have its own shift. Limits are widened
-    until they rise with the probability.
+    A limit is away from the score, in log-odds, by the normal quantile of errors in quadrature: how far scores like
+    this one moved between fits on other mines; the shift of a year, common to all its mines; and, on the side of the
+    margin, half of what the calibration corrected. The upper limit is further out among the safest (`_SAFE_RISE`). For
+    one score the upper limit never is higher at a longer horizon, nor the lower one, and both rise with the score.
+
+    Args:
+        log_odds: calibrated, of forward predictions [n].
+        viable: what came of them, 0 or 1 [n].
+        horizon_years: their horizons [n].
+        as_of_year: their as-of years [n].
+        comparable: whether their fit tells of the level of the served one [n]. A horizon that has none such gets the
+            shift of all of them, the older and ruder ones included.
+        spread: of the served model's scores between fits.
+        confidence: the share of truths that the intervals are to hold.
+        minimum_rows: a horizon with fewer forward predictions stays without a measurement.
     """
-    cells = [
-        (int(horizon), np.flatnonzero(horizon_years == horizon)[rows])
-        for horizon in np.unique(horizon_years)
-        for rows in quantile_bins(probability[horizon_years == horizon], maximum_bins, minimum_rows)
-    ]
-    year_variance = _year_variance(cells, viable, as_of_year, confidence)
-    by_horizon: dict[int, list[IntervalBin]] = {}
-    for horizon, rows in cells:
-        low, high = wilson_interval(float(viable[rows].sum()), len(rows), confidence, year_variance)
-        upper = float(probability[rows].max())
-        by_horizon.setdefault(horizon, []).append(IntervalBin(upper=upper, low=low, high=high, rows=len(rows)))
-    return IntervalTable(
-        confidence=confidence,
-        year_variance=year_variance,
-        bins={horizon: _rising(bins) for horizon, bins in by_horizon.items()},
-    )
+    horizons, counts = np.unique(horizon_years, return_counts=True)
+    measured = [int(horizon) for horizon, count in zip(horizons, counts, strict=True) if count >= minimum_rows]
 
+    def shift_variance(rows: NDArray[np.bool_]) -> float:
+        known = year_variance(log_odds[rows], viable[rows], horizon_years[rows], as_of_year[rows])
+        return known * _student_factor(max(len(np.unique(as_of_year[rows])), 1), confidence)
 
-def wilson_interval(successes: float, rows: int, confidence: float, year_variance: float = 0.0) -> tuple[float, float]:
-    """Wilson's interval of a share in a year to come.
-
-    `year_variance` is the variance of a year's shift in log-odds. It does not shrink with the rows: it
-    bounds the effective number of rows. The share in it is drawn towards one half, so that a bin without a
-    closure has it too.
-    """
+    of_all = shift_variance(np.ones(len(viable), dtype=bool))
+    of_comparable = shift_variance(comparable) if comparable.any() else of_all
+    variances = {h: of_comparable if comparable[horizon_years == h].any() else of_all for h in measured}
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    share = successes / rows
-    drawn = (successes + 1) / (rows + 2)
-    n = rows / (1 + rows * year_variance * drawn * (1 - drawn))
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == rows else min(1.0, centre + half)
-    return low, high
+    lows, highs = [], []
+    for horizon in measured:
+        common = spread.deviation_at(_GRID, horizon) ** 2 + variances[horizon]
+        doubt = _DOUBTFUL_CORRECTION * spread.correction_at(_GRID, horizon)
+        below = z * np.sqrt(common + np.maximum(doubt, 0.0) ** 2)
+        above = z * np.sqrt(common + np.minimum(doubt, 0.0) ** 2)
+        lows.append(_GRID - below)
+        safe_from = spread.score_quantile(_SAFE_FROM_QUANTILE, horizon)
+        highs.append(_GRID + above + _SAFE_RISE * np.maximum(_GRID - safe_from, 0.0))
+    knots: dict[int, list[IntervalKnot]] = {}
+    if measured:
+        # never rising with the horizon, then rising with the score
+        low = np.maximum.accumulate(np.minimum.accumulate(np.array(lows), axis=0), axis=1)
+        high = np.maximum.accumulate(np.maximum.accumulate(np.array(highs)[::-1], axis=0)[::-1], axis=1)
+        rounded = np.round(np.stack([np.broadcast_to(_GRID, low.shape), low, high], axis=2), _DECIMALS).tolist()
+        knots = {
+            horizon: [IntervalKnot(score=x, low=lowest, high=highest) for x, lowest, highest in limits]
+            for horizon, limits in zip(measured, rounded, strict=True)
+        }
+    return IntervalTable(confidence=confidence, year_variance=round(of_comparable, _DECIMALS), knots=knots)
+
+
+def year_variance(
+    log_odds: FloatVector,
+    viable: NDArray[np.int8],
+    horizon_years: NDArray[np.int64],
+    as_of_year: NDArray[np.int64],
+) -> float:
+    """Variance (log-odds) of what lies between scores and outcomes of one as-of year and horizon, beyond the chance of
+    single mines.
+
+    The moment estimate of DerSimonian and Laird about zero: what all years have in common counts as an error too. A
+    few years tell little of a variance, so it is drawn towards a usual one.
+    """
+    years, (cells, cell) = (
+        np.unique(as_of_year),
+        np.unique(np.stack([as_of_year, horizon_years]), axis=1, return_inverse=True),
+    )
+    probability = sigmoid(log_odds)
+    information = np.bincount(cell, weights=probability * (1 - probability), minlength=cells.shape[1])
+    residual = np.bincount(cell, weights=viable - probability, minlength=cells.shape[1])
+    # the shift of a cell is residual / information (one Newton step), and 1 / information what chance makes of it
+    excess = residual**2 / np.maximum(information, 1e-9) - 1
+    measured = max(0.0, float(excess.sum() / information.sum())) if len(cells.T) else 0.0
+    return (len(years) * measured + _USUAL_YEARS * _USUAL_YEAR_DEVIATION**2) / (len(years) + _USUAL_YEARS)
+
+
+def _student_factor(years: int, confidence: float) -> float:
+    """By how much a variance known from so many years counts as larger: Student's quantile beside the normal one."""
+    from scipy.stats import t as student_t
+
+    tail = 0.5 + confidence / 2
+    return float(student_t.ppf(tail, years) / NormalDist().inv_cdf(tail)) ** 2
 
 
 def quantile_bins(probability: FloatVector, maximum_bins: int, minimum_rows: int) -> Iterator[NDArray[np.int64]]:
@@ -154,54 +241,18 @@ def quantile_bins(probability: FloatVector, maximum_bins: int, minimum_rows: int
         start = max(start, end)
 
 
-def _year_variance(
-    cells: list[tuple[int, NDArray[np.int64]]],
-    viable: NDArray[np.int8],
-    as_of_year: NDArray[np.int64],
-    confidence: float,
-) -> float:
-    from scipy.stats import t as student_t
-
-    # DerSimonian and Laird's moment estimate over the shifts of single years in log-odds, pooled over
-    # horizons. The shift
-    # of a year is that of all its mines from the shares of their bins, one Newton step.
-    chi_square = degrees = weights = 0.0
-    longest = 1
-    for horizon in {horizon for horizon, _ in cells}:
-        rows = np.concatenate([rows for of_horizon, rows in cells if of_horizon == horizon])
-        share = np.concatenate(
-            [np.full(len(rows), viable[rows].mean()) for of_horizon, rows in cells if of_horizon == horizon]
-        )
-        years, numbers = np.unique(as_of_year[rows], return_inverse=True)
-        information = np.bincount(numbers, weights=share * (1 - share))
-        if len(years) < 2 or not (information > 0).all():
-            continue
-        shift = np.bincount(numbers, weights=viable[rows] - share) / information
-        mean = np.average(shift, weights=information)
-        chi_square += float((information * (shift - mean) ** 2).sum())
-        degrees += len(years) - 1
-        longest = max(longest, len(years))
-        weights += float(information.sum() - (information**2).sum() / information.sum())
-    if not weights:
-        return 0.0
-    between_years = max(0.0, (chi_square - degrees) / weights)
-    # the mean of the years is uncertain too, and their variance is known from few of them: Student's quantile
-    tail = 0.5 + confidence / 2
-    inflation = (float(student_t.ppf(tail, degrees)) / NormalDist().inv_cdf(tail)) ** 2
-    return between_years * (1 + 1 / longest) * inflation
+def _holds(low: float, high: float, probability: FloatVector, share: float, confidence: float) -> bool:
+    # each side by itself, since the interval need not lie evenly about the scores
+    centre, rows = float(probability.mean()), len(probability)
+    noise = NormalDist().inv_cdf(0.5 + confidence / 2) * math.sqrt(centre * (1 - centre) / rows)
+    return centre - math.hypot(centre - low, noise) <= share <= centre + math.hypot(high - centre, noise)
 
 
-def _holds(low: float, high: float, share: float, rows: int, confidence: float) -> bool:
-    centre = (low + high) / 2
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    half = math.hypot((high - low) / 2, z * math.sqrt(centre * (1 - centre) / rows))
-    return bool(abs(share - centre) <= half)
+def _log_odds(probability: float) -> float:
+    inside = min(max(probability, 1e-9), 1 - 1e-9)
+    return math.log(inside / (1 - inside))
 
 
-def _rising(bins: list[IntervalBin]) -> list[IntervalBin]:
-    lows = np.minimum.accumulate([b.low for b in reversed(bins)])[::-1]
-    highs = np.maximum.accumulate([b.high for b in bins])
-    return [
-        b.model_copy(update={"low": float(low), "high": float(high)})
-        for b, low, high in zip(bins, lows, highs, strict=True)
-    ]
+def _probability(log_odds: float) -> float:
+    small = math.exp(-abs(log_odds))
+    return (1.0 if log_odds >= 0 else small) / (1.0 + small)

@@ -1,22 +1,63 @@
 """Promotions and their ledger, `ops.promotions`: the alias and the ledger move here and nowhere else.
 
-The decision itself is `gate`'s; the registry of versions is `registry`'s.
+The decision itself is `gate`'s; the registry of versions is `registry`'s; what leads from one to the other `promotion`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 import psycopg
+from psycopg.rows import class_row
 
 from fvi_pipeline.model.errors import RegistryError
 from fvi_pipeline.model.gate import Verdict
-from fvi_pipeline.model.registry import ModelRegistry
+from fvi_pipeline.model.registry import ModelRegistry, RegisteredVersion
 from fvi_pipeline.platform.database import advisory_lock
 
-Entry = Literal["promoted", "refused", "rolled_back"]
+Decision = Literal["promoted", "refused", "rolled_back"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One decision of the ledger."""
+
+    promoted_at: datetime
+    model_name: str
+    version: str
+    previous_version: str | None
+    decision: Decision
+    reason: str
+    refused_for: list[str]
+    metrics: dict[str, float]
+    actor: str
+    onnx_sha256: str | None
+    train_until_year: int | None
+
+
+def entries(connection: psycopg.Connection, model_name: str | None = None, limit: int | None = None) -> list[Entry]:
+    """The decisions on one model or on all, the newest first: so many, or all."""
+    with connection.cursor(row_factory=class_row(Entry)) as cursor:
+        return cursor.execute(
+            "select promoted_at, model_name, version, previous_version, decision, reason, refused_for, metrics, actor, "
+            "onnx_sha256, train_until_year from ops.promotions where model_name = coalesce(%s, model_name) "
+            "order by promoted_at desc limit %s",
+            [model_name, limit],
+        ).fetchall()
+
+
+def rolled_back_from(connection: psycopg.Connection, model_name: str, version: str) -> Entry | None:
+    """The decision by which people went back from a version that nobody has promoted since; None: there is none."""
+    for entry in entries(connection, model_name):
+        if entry.decision == "promoted" and entry.version == version:
+            return None
+        if entry.decision == "rolled_back" and entry.previous_version == version:
+            return entry
+    return None
 
 
 def apply_verdict(
@@ -33,13 +74,39 @@ def apply_verdict(
     'promoted' moves the alias, 'refused' only notes the reason, 'kept' changes nothing. Commits. Safe to
     repeat after a kill at any point: the ledger is written first, the alias then, and a repeated verdict is
     not noted twice.
+
+    Args:
+        connection: to the database with the ledger.
+        registry: of the model.
+        version: the version that was judged.
+        verdict: the gate's.
+        metrics: what was measured on the version otherwise; the gate's own figures are added.
+        actor: who asked for it.
     """
     if verdict.decision == "kept":
         return version
     with advisory_lock(connection, f"fvi.promotions.{registry.name}"):
         previous = _champion_version(registry)
-        _note(connection, registry.name, version, previous, verdict.decision, verdict.reason, metrics, actor)
-        registry.annotate(version, {"gate_decision": verdict.decision, "gate_reason": verdict.reason})
+        _note(
+            connection,
+            registry.get(version),
+            registry.name,
+            previous,
+            verdict.decision,
+            verdict.reason,
+            actor,
+            metrics={**metrics, **verdict.metrics},
+            refused_for=verdict.refused_for,
+        )
+        registry.annotate(
+            version,
+            {
+                "gate_decision": verdict.decision,
+                "gate_reason": verdict.reason,
+                "gate_refused_for": ", ".join(verdict.refused_for),
+            },
+        )
+        registry.describe(version, f"{verdict.decision.capitalize()} by the gate: {verdict.reason}")
         if verdict.decision == "promoted":
             registry.set_champion(version)
         return _champion_version(registry)
@@ -52,11 +119,12 @@ def promote(connection: psycopg.Connection, registry: ModelRegistry, version: st
     Raises:
         RegistryError: the registry has no such version.
     """
-    registry.get(version)
+    registered = registry.get(version)
     with advisory_lock(connection, f"fvi.promotions.{registry.name}"):
         previous = _champion_version(registry)
         if previous != version:
-            _note(connection, registry.name, version, previous, "promoted", reason, {}, actor)
+            _note(connection, registered, registry.name, previous, "promoted", reason, actor)
+            registry.describe(version, f"Promoted by {actor}, past the gate: {reason}")
             registry.set_champion(version)
     return version
 
@@ -79,8 +147,8 @@ def roll_back(connection: psycopg.Connection, registry: ModelRegistry, *, reason
         if row is None or row[0] is None:
             raise RegistryError(f"Version {current} replaced no other version. `fvi promote VERSION` names one.")
         target = str(row[0])
-        registry.get(target)
-        _note(connection, registry.name, target, current, "rolled_back", reason, {}, actor)
+        _note(connection, registry.get(target), registry.name, current, "rolled_back", reason, actor)
+        registry.describe(current, f"Rolled back by {actor} to version {target}: {reason}")
         registry.set_champion(target)
         return target
 
@@ -92,24 +160,39 @@ def _champion_version(registry: ModelRegistry) -> str | None:
 
 def _note(
     connection: psycopg.Connection,
+    registered: RegisteredVersion,
     model_name: str,
-    version: str,
     previous: str | None,
-    decision: Entry,
+    decision: Decision,
     reason: str,
-    metrics: Mapping[str, float],
     actor: str,
+    *,
+    metrics: Mapping[str, float] | None = None,
+    refused_for: Sequence[str] = (),
 ) -> None:
-    last = connection.execute(
-        "select version, previous_version, decision, reason from ops.promotions where model_name = %s "
-        "order by promoted_at desc limit 1",
-        [model_name],
-    ).fetchone()
-    if last != (version, previous, decision, reason):
+    last = next(iter(entries(connection, model_name, limit=1)), None)
+    # a refusal names figures, the time of a row among them, which are not the same twice
+    repeats = (
+        last is not None
+        and (last.version, last.previous_version, last.decision) == (registered.version, previous, decision)
+        and (last.refused_for == list(refused_for) if decision == "refused" else last.reason == reason)
+    )
+    if not repeats:
         connection.execute(
-            "insert into ops.promotions (promoted_at, model_name, version, previous_version, "
-            "decision, reason, "
-            "metrics, actor) values (clock_timestamp(), %s, %s, %s, %s, %s, %s, %s)",
-            [model_name, version, previous, decision, reason, json.dumps(dict(metrics)), actor],
+            "insert into ops.promotions (promoted_at, model_name, version, previous_version, decision, reason, "
+            "refused_for, metrics, actor, onnx_sha256, train_until_year) "
+            "values (clock_timestamp(), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                model_name,
+                registered.version,
+                previous,
+                decision,
+                reason,
+                list(refused_for),
+                json.dumps(dict(metrics or {})),
+                actor,
+                registered.onnx_sha256,
+                registered.train_until_year,
+            ],
         )
     connection.commit()

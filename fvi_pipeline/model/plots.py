@@ -33,7 +33,7 @@ def write_plots(challenger: Challenger, folder: Path) -> list[Path]:
             [predicted[rows].mean() for rows in bins],
             [viable[rows].mean() for rows in bins],
             marker="o",
-            label=f"{horizon} years ({of_horizon.sum():,} rows)",
+            label=f"{horizon} {'year' if horizon == 1 else 'years'} ({of_horizon.sum():,} rows)",
         )
     axes.legend()
     figure.savefig(calibration, dpi=100)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from fvi_pipeline.model.calibration import Calibration
 from fvi_pipeline.model.errors import ScoringError
 from fvi_pipeline.model.intervals import IntervalTable
 
@@ -35,7 +36,7 @@ METADATA_FILE = "metadata.json"
 
 
 class ModelMetadata(BaseModel):
-    """The description that the ONNX file carries: what goes in, where it came from, and the intervals."""
+    """The description that the ONNX file carries: what goes in, where it came from, calibration and intervals."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,6 +47,8 @@ class ModelMetadata(BaseModel):
     data_hash: str
     code_version: str
     feature_service: str
+    calibration: Calibration = Calibration()
+    """As the graph has it; versions from before it have none."""
     intervals: IntervalTable
 
     @property
@@ -76,6 +79,16 @@ class Contribution:
     feature: str
     value: float | None
     contribution: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What each feature adds to the log-odds of viability at one horizon: base [n] + the sum of a row of
+    contributions [n, F] is the log-odds of the served probability.
+    """
+
+    contributions: NDArray[np.float64]
+    base: NDArray[np.float64]
 
 
 class OnnxClassifier:
@@ -171,21 +184,32 @@ class ViabilityModel:
         """The k features that move one mine's log-odds most; `row` is float32 [F]."""
         return self.contributions(row.reshape(1, -1), horizon_years, k)[0]
 
-    def contributions(self, features: NDArray[np.float32], horizon_years: int, k: int = 5) -> list[list[Contribution]]:
-        """For each of n mines the k largest contributions (TreeSHAP, log-odds), largest in absolute value
-        first.
+    def explain(self, features: NDArray[np.float32], horizon_years: int) -> Explanation:
+        """The contribution (TreeSHAP) of every feature for n mines (features float32 [n, F]) at one horizon.
 
-        The contribution of the horizon itself is left out: it is the same question for every mine.
+        The base is what the calibration makes of the margin without the features: it holds what the horizon itself
+        contributes, which is the same question for every mine. The calibration is not one line, so all contributions of
+        a row are scaled by the slope between that and the row's margin.
 
         Raises:
             ScoringError: the model was loaded without its LightGBM text.
         """
         matrix = self.with_horizon(features, horizon_years)
+        count, calibration = len(self.features), self.metadata.calibration
         if not len(matrix):
-            return []
-        contributions = np.asarray(self._booster.predict(matrix, pred_contrib=True, num_threads=1))[
-            :, : len(self.features)
-        ]
+            return Explanation(np.empty((0, count)), np.empty(0))
+        shares = np.asarray(self._booster.predict(matrix, pred_contrib=True, num_threads=1), dtype=np.float64)
+        base, margin = shares[:, count:].sum(axis=1), shares.sum(axis=1)
+        at_horizon = np.full(len(matrix), horizon_years)
+        calibrated_base = calibration.log_odds(base, at_horizon)
+        apart = np.abs(margin - base) > 1e-9
+        rise = calibration.log_odds(margin, at_horizon) - calibrated_base
+        scale = np.where(apart, rise / np.where(apart, margin - base, 1.0), calibration.slope)
+        return Explanation(shares[:, :count] * scale[:, None], calibrated_base)
+
+    def contributions(self, features: NDArray[np.float32], horizon_years: int, k: int = 5) -> list[list[Contribution]]:
+        """For each of n mines the k largest contributions, largest in absolute value first; see `explain`."""
+        contributions = self.explain(features, horizon_years).contributions
         order = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :k]
         return [
             [

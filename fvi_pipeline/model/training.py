@@ -1,28 +1,32 @@
-"""Fitting: LightGBM with a few Optuna trials, early stopping on later years, the same bytes for the same
-data and seed.
+"""Fitting: what LightGBM is told, and the same bytes for the same data and seed.
 
-Choosing what to fit on belongs in `dataset`, judging the result in `evaluation`.
+Choosing what to fit on belongs in `dataset`, choosing the parameters in `tuning`, judging the result in `evaluation`.
 """
 
 from __future__ import annotations
 
-import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
-from fvi_pipeline.model.dataset import HORIZON, Part, Split
+from fvi_pipeline.model.dataset import COMPARABLE_SINCE_YEAR, HORIZON, Part
 
 if TYPE_CHECKING:
     import lightgbm
-    import optuna
 
 
 # LightGBM predicts for a value within this bound of zero as for zero
 _ZERO_BOUND = np.float32(1e-35)
+# LightGBM bins by a sample of so many rows; more than there are means all of them
+_ALL_ROWS = 2**31 - 1
+# what a tree adds, and what it would add at its inner nodes
+_SCALED_LINE = re.compile(r"^((?:leaf|internal)_value=)(.*)$", re.MULTILINE)
 
 
 class BoosterParameters(BaseModel):
@@ -36,13 +40,19 @@ class BoosterParameters(BaseModel):
     zero_as_missing: Literal[False] = False
     # with use_missing off, LightGBM reads NaN as zero
     use_missing: Literal[True] = True
-    learning_rate: float = Field(default=0.05, gt=0, le=1)
+    learning_rate: float = Field(default=0.06, gt=0, le=1)
     num_leaves: int = Field(default=15, ge=2, le=255)
     min_data_in_leaf: int = Field(default=100, ge=1)
-    feature_fraction: float = Field(default=0.6, gt=0, le=1)
+    feature_fraction: float = Field(default=0.8, gt=0, le=1)
     bagging_fraction: float = Field(default=0.7, gt=0, le=1)
     bagging_freq: int = Field(default=1, ge=0)
     lambda_l2: float = Field(default=10.0, ge=0)
+    extra_trees: bool = True
+    max_bin: int = Field(default=63, ge=15, le=255)
+    monotone_constraints_method: Literal["basic", "intermediate"] = "intermediate"
+    yearly_gain: float = Field(default=0.3, ge=0, le=1)
+    """What a split is worth on a column with one value per as-of year, such as a price: there are as many values as
+    years, and trees learn by heart what came of each. Not LightGBM's own; see `feature_contri` there."""
 
 
 class TrainingSettings(BaseModel):
@@ -54,7 +64,15 @@ class TrainingSettings(BaseModel):
     trials: int = Field(default=8, ge=1)
     start: BoosterParameters = BoosterParameters()
     """The first trial: parameters that did well on validation years of the U.S. panel."""
-    maximum_rounds: int = Field(default=800, ge=1)
+    horizon_weights: dict[int, PositiveFloat] = {1: 4.0, 2: 1.5}
+    """Weight of a row by its horizon, 1 unless named. Closures within a year are rare and their gradients small: a
+    boosting that all horizons share learns the shortest last."""
+    earlier_cohort_weight: PositiveFloat = 0.2
+    """Weight of a row of an as-of year whose cohort is not drawn like today's: it serves horizons that hardly any other
+    row reaches, and has many rows there."""
+    fits: int = Field(default=4, ge=1)
+    """Boosters with seeds of their own that are merged into one, which then is the mean of their log-odds."""
+    maximum_rounds: int = Field(default=400, ge=1)
     stopping_rounds: int = Field(default=50, ge=1)
     threads: int = Field(default=1, ge=1)
     """The trees do not depend on it. One is right beside other work: LightGBM's threads spin while they wait
@@ -63,54 +81,13 @@ class TrainingSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Tuned:
-    """The outcome of the trials: the parameters, the number of trees and the log loss on the "
-    "stopping rows."""
+    """The outcome of the trials: the parameters, the number of trees and the log loss on the stopping rows."""
 
     parameters: BoosterParameters
     rounds: int
     stopping_log_loss: float
     trials: int
-
-
-def tune(
-    split: Split,
-    feature_names: list[str],
-    settings: TrainingSettings,
-    *,
-    storage_url: str | None,
-    lineage: str,
-) -> Tuned:
-    """Try parameters on the tuning fit, stop each boosting on the stopping rows, and return the best.
-
-    The study lies in `storage_url` (SQLAlchemy; None: in memory); `lineage` has to tell data and code apart
-    from others. The trial of each slot follows from the seed and from the finished slots before it, so a
-    search that was killed and started again finds what an undisturbed one finds, and a finished one is only
-    read.
-    """
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.RDBStorage(storage_url) if storage_url else None
-    identity = f"{lineage} {split.train_until_year} {settings.model_dump_json()}"
-    name = f"fvi_viability-{hashlib.sha256(identity.encode()).hexdigest()[:32]}"
-    study = optuna.create_study(study_name=name, storage=storage, direction="minimize", load_if_exists=True)
-    for orphan in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-        study.tell(orphan.number, state=optuna.trial.TrialState.FAIL)
-    data: tuple[lightgbm.Dataset, lightgbm.Dataset] | None = None
-    finished = _finished_slots(study)
-    for slot in range(settings.trials):
-        if slot in finished:
-            continue
-        data = data or _tuning_data(split, feature_names)
-        _run_slot(study, slot, settings, feature_names, data)
-    finished = _finished_slots(study)
-    best = min((finished[slot] for slot in range(settings.trials)), key=lambda t: (t.value, t.user_attrs["slot"]))
-    return Tuned(
-        parameters=_parameters(settings.start, best.params),
-        rounds=int(best.user_attrs["rounds"]),
-        stopping_log_loss=float(best.value or 0.0),
-        trials=settings.trials,
-    )
+    pruned: int = 0
 
 
 def fit(
@@ -120,16 +97,37 @@ def fit(
     rounds: int,
     settings: TrainingSettings,
 ) -> lightgbm.Booster:
-    """Fit `rounds` trees on the rows of `part`; P(viable) never rises with the horizon.
+    """Fit `rounds` trees for each of the settings' fits on the rows of `part`; P(viable) never rises with the horizon.
 
     Thresholds are rounded down to float32, which changes no decision on float32 features and makes the ONNX
     form exact.
     """
     import lightgbm
 
-    data = _lightgbm_dataset(part, feature_names)
-    booster = lightgbm.train(_lightgbm_parameters(parameters, feature_names, settings), data, num_boost_round=rounds)
-    return with_float32_thresholds(booster)
+    data = fitting_data(part, feature_names, parameters.max_bin, settings)
+    told = booster_parameters(parameters, feature_names, yearly_columns(part), settings)
+    seeds = range(settings.seed, settings.seed + settings.fits)
+    boosters = [lightgbm.train({**told, "seed": seed}, data, num_boost_round=rounds) for seed in seeds]
+    return with_float32_thresholds(merged(boosters) if len(boosters) > 1 else boosters[0])
+
+
+def merged(boosters: Sequence[lightgbm.Booster]) -> lightgbm.Booster:
+    """One booster with the trees of all, whose log-odds are the mean of theirs."""
+    import lightgbm
+
+    trees: list[str] = []
+    for booster in boosters:
+        body = booster.model_to_string().partition("\nTree=0\n")[2].partition("\nend of trees\n")[0]
+        for tree in re.split(r"\nTree=\d+\n", body):
+            trees.append(f"Tree={len(trees)}\n{_SCALED_LINE.sub(partial(_divided, by=len(boosters)), tree)}")
+    head, _, rest = boosters[0].model_to_string().partition("\nTree=0\n")
+    tail = rest.partition("\nend of trees\n")[2]
+    head = re.sub(r"^tree_sizes=.*\n", "", head, flags=re.MULTILINE)  # as in with_float32_thresholds
+    return lightgbm.Booster(model_str="\n".join([head, *trees]) + f"\nend of trees\n{tail}")
+
+
+def _divided(line: re.Match[str], by: int) -> str:
+    return line[1] + " ".join(repr(float(value) / by) for value in line[2].split())
 
 
 def with_float32_thresholds(booster: lightgbm.Booster) -> lightgbm.Booster:
@@ -166,109 +164,63 @@ def float32_floor(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(nearest.astype(np.float64) > values, below, nearest).astype(np.float64)
 
 
-def _run_slot(
-    study: optuna.Study,
-    slot: int,
-    settings: TrainingSettings,
-    feature_names: list[str],
-    data: tuple[lightgbm.Dataset, lightgbm.Dataset],
-) -> None:
-    import optuna
-
-    space = _search_space()
-    if slot == 0:
-        parameters = settings.start
-        loss, rounds = _stopped_fit(parameters, settings, feature_names, data)
-        study.add_trial(
-            optuna.trial.create_trial(
-                params={name: getattr(parameters, name) for name in space},
-                distributions=space,
-                value=loss,
-                user_attrs={"slot": slot, "rounds": rounds},
-            )
-        )
-        return
-    # a sampler of its own for each slot: its draws do not depend on how many draws this process made before
-    study.sampler = optuna.samplers.TPESampler(seed=settings.seed + slot, n_startup_trials=4)
-    trial = study.ask(space)
-    loss, rounds = _stopped_fit(_parameters(settings.start, trial.params), settings, feature_names, data)
-    trial.set_user_attr("rounds", rounds)
-    trial.set_user_attr("slot", slot)
-    study.tell(trial, loss)
+def row_weights(part: Part, settings: TrainingSettings) -> NDArray[np.float64]:
+    """The weight of each row of `part` [n], in fits and in what stops them."""
+    of_horizon = np.array([settings.horizon_weights.get(int(horizon), 1.0) for horizon in part.horizon_years])
+    is_earlier = part.keys["as_of_year"].to_numpy() < COMPARABLE_SINCE_YEAR
+    of_horizon[is_earlier] *= settings.earlier_cohort_weight
+    return of_horizon
 
 
-def _search_space() -> dict[str, optuna.distributions.BaseDistribution]:
-    from optuna.distributions import FloatDistribution, IntDistribution
-
-    return {
-        "num_leaves": IntDistribution(7, 31),
-        "min_data_in_leaf": IntDistribution(50, 400, log=True),
-        "feature_fraction": FloatDistribution(0.3, 0.9),
-        "bagging_fraction": FloatDistribution(0.5, 0.9),
-        "lambda_l2": FloatDistribution(1.0, 100.0, log=True),
-    }
+def yearly_columns(part: Part) -> list[bool]:
+    """For each column of the features, the horizon last: whether all rows of an as-of year have one value of it."""
+    years = part.keys["as_of_year"].to_numpy()
+    first = np.unique(years, return_index=True)[1]
+    values = part.features[first][np.searchsorted(years[first], years)]
+    same = (part.features == values) | (np.isnan(part.features) & np.isnan(values))
+    return [bool(column) for column in same.all(axis=0)]
 
 
-def _finished_slots(study: optuna.Study) -> dict[int, Any]:
-    import optuna
+def fitting_data(part: Part, feature_names: list[str], max_bin: int, settings: TrainingSettings) -> lightgbm.Dataset:
+    """The weighted rows of `part` as LightGBM's bins, which serve trials with different leaf sizes.
 
-    done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-    return {int(trial.user_attrs["slot"]): trial for trial in reversed(done)}
-
-
-def _parameters(start: BoosterParameters, tried: dict[str, Any]) -> BoosterParameters:
-    return BoosterParameters.model_validate({**start.model_dump(), **tried})
-
-
-def _stopped_fit(
-    parameters: BoosterParameters,
-    settings: TrainingSettings,
-    feature_names: list[str],
-    data: tuple[lightgbm.Dataset, lightgbm.Dataset],
-) -> tuple[float, int]:
+    One row of no weight lacks the horizon. Extra trees never draw the last cut of a column, and without a bin of
+    missing values that is the one between the two longest horizons: the trees could not tell them apart.
+    """
     import lightgbm
 
-    fit_data, stopping_data = data
-    booster = lightgbm.train(
-        {**_lightgbm_parameters(parameters, feature_names, settings), "metric": "binary_logloss"},
-        fit_data,
-        num_boost_round=settings.maximum_rounds,
-        valid_sets=[stopping_data],
-        valid_names=["stopping"],
-        callbacks=[lightgbm.early_stopping(settings.stopping_rounds, verbose=False)],
-    )
-    return float(booster.best_score["stopping"]["binary_logloss"]), int(booster.best_iteration)
-
-
-def _tuning_data(split: Split, feature_names: list[str]) -> tuple[lightgbm.Dataset, lightgbm.Dataset]:
-    fit_data = _lightgbm_dataset(split.tuning_fit, feature_names)
-    stopping = split.stopping
-    return fit_data, fit_data.create_valid(stopping.features, label=stopping.viable)
-
-
-def _lightgbm_dataset(part: Part, feature_names: list[str]) -> lightgbm.Dataset:
-    import lightgbm
-
+    without_horizon = part.features[:1].copy()
+    without_horizon[0, -1] = np.nan
     return lightgbm.Dataset(
-        part.features,
-        label=part.viable,
+        np.concatenate([part.features, without_horizon]),
+        label=np.append(part.viable, 0),
+        weight=np.append(row_weights(part, settings), 0.0),
         feature_name=[*feature_names, HORIZON],
         free_raw_data=False,
-        # the same binned data serves trials with different leaf sizes
-        params={"feature_pre_filter": False, "verbose": -1},
+        params={
+            "feature_pre_filter": False,
+            "max_bin": max_bin,
+            "bin_construct_sample_cnt": _ALL_ROWS,
+            "verbose": -1,
+        },
     )
 
 
-def _lightgbm_parameters(
-    parameters: BoosterParameters, feature_names: list[str], settings: TrainingSettings
+def booster_parameters(
+    parameters: BoosterParameters, feature_names: list[str], yearly: Sequence[bool], settings: TrainingSettings
 ) -> dict[str, Any]:
+    """What LightGBM is told: the parameters, the monotone horizon, and what makes a fit repeatable; `yearly` as from
+    `yearly_columns`.
+    """
     return {
-        **parameters.model_dump(),
+        **parameters.model_dump(exclude={"yearly_gain"}),
+        "feature_contri": [parameters.yearly_gain if column else 1.0 for column in yearly],
         "monotone_constraints": [0] * len(feature_names) + [-1],
         "deterministic": True,
         "force_row_wise": True,
         "num_threads": settings.threads,
         "seed": settings.seed,
         "feature_pre_filter": False,
+        "bin_construct_sample_cnt": _ALL_ROWS,
         "verbose": -1,
     }

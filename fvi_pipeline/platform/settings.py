@@ -42,6 +42,17 @@ class Settings(BaseSettings):
     """Seed of the simulator, the trials and the model (`FVI_SEED`)."""
     optuna_trials: Annotated[int, Field(ge=1, le=1000)] = 8
     """Trials of one training (`FVI_OPTUNA_TRIALS`)."""
+    tuning_processes: Annotated[int, Field(ge=1, le=256)] = 2
+    """Processes of this machine that share the trials of a training (`FVI_TUNING_PROCESSES`)."""
+    backtest_origins: Annotated[int, Field(ge=1)] | None = None
+    """Origins that the model is tested from (`FVI_BACKTEST_ORIGINS`), the served one and those nearest to it; unset:
+    all that the years allow."""
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    """Key of the language model that summarises model cards; unset: cards have no summary."""
+    openai_base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
+    """Address of an OpenAI-compatible service; unset: OpenAI's own."""
+    llm_model: str = "gpt-4.1-mini"
+    """Name of the language model there (`FVI_LLM_MODEL`)."""
     webhook_url: SecretStr | None = None
     """Where failed runs are posted to as JSON (`FVI_WEBHOOK_URL`); unset: nowhere."""
     quality_floor: Annotated[float, Field(ge=0, le=100)] = 70

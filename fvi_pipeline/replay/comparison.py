@@ -77,6 +77,7 @@ COMPARED = (
     ),
     _known("gold_mine_feature_history", _OF_A_MINE),
     _known("gold_mine_outcomes", ("mine_id", "as_of_year", "horizon_years"), "outcome_known_at"),
+    _known("gold_mine_next_year", ("mine_id", "as_of_year"), "outcome_known_at"),
     ComparedTable(
         "gold_mine_features",
         ("mine_id", "as_of_year"),

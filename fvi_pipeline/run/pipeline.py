@@ -18,12 +18,15 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunsFil
 from dagster._core.events.log import EventLogEntry
 
 from fvi_pipeline.definitions import MAIN_JOB, build_defs
+from fvi_pipeline.defs.companions import CLOSING_YEARS, PRODUCTION_FORECASTS, STATUS_FORECASTS
 from fvi_pipeline.defs.evidence import CHUNKS, FEEDS_OF_DOCUMENTS
 from fvi_pipeline.defs.landing import RUN_LOCK
-from fvi_pipeline.defs.model import REASONS, SCORES
+from fvi_pipeline.defs.model import EXPLANATIONS, REASONS, SCORES, STUDIES
 from fvi_pipeline.defs.replay import GROUP as POINT_IN_TIME
 from fvi_pipeline.defs.serving import BENTO
 from fvi_pipeline.feeds.ingest import unseen_files
+from fvi_pipeline.model.companions.predictor import PRODUCTION_MODEL, STATUS_MODEL
+from fvi_pipeline.model.scoring import MODEL_NAME
 from fvi_pipeline.platform.database import connect
 from fvi_pipeline.platform.errors import PlatformError
 from fvi_pipeline.platform.servers import Servers, status
@@ -38,7 +41,20 @@ _STAGE_TITLES = {
     "documents": "Documents into chunks",
     "warehouse": "dbt: bronze, silver, gold, marts, and their tests",
     "training": "Challenger trained and tested, and the gate",
+    "mart__backtest_predictions": "The model tested from other origins",
     "fvi_scores": "Scores and reasons",
+    "companions": "Models of next year's production and status, and the gate",
+    "mart__production_forecasts": "Next year's production",
+    "mart__status_forecasts": "Next year's status",
+    "mart__closing_years": "Likely closing years",
+}
+_LONG_STAGES = ("training", "mart__backtest_predictions")
+"""Stages of a minute and more: what they tell of their progress is shown."""
+
+_PREDICTED_WITH = {
+    MODEL_NAME: (SCORES, REASONS, EXPLANATIONS, CLOSING_YEARS, BENTO),
+    PRODUCTION_MODEL: (PRODUCTION_FORECASTS,),
+    STATUS_MODEL: (STATUS_FORECASTS,),
 }
 
 
@@ -106,25 +122,42 @@ def run_pipeline(settings: Settings, servers: Servers, source: Source, say: Say)
         return report
 
 
-def rescore(settings: Settings, servers: Servers, say: Say) -> None:
-    """Scores, reasons and the Bento of the champion that reigns now.
+def follows_from(model_name: str) -> dg.AssetSelection:
+    """What is predicted with the champion of a model, and served."""
+    return dg.AssetSelection.assets(*_PREDICTED_WITH[model_name])
+
+
+def change_champion(settings: Settings, servers: Servers, say: Say, model_name: str, change: Callable[[], str]) -> None:
+    """Let `change` move the champion of a model while no run is under way, and materialise what `follows_from` it.
+
+    Args:
+        settings: of the home.
+        servers: that answer now.
+        say: shows progress.
+        model_name: the registered model.
+        change: moves the alias and returns the version that reigns.
 
     Raises:
-        RunFailed, PlatformError: as for `run_pipeline`.
+        RunFailed: a stage failed; the champion is the new one all the same.
+        PlatformError: another run is under way; nothing was changed.
     """
-    selection = dg.AssetSelection.assets(SCORES, REASONS, BENTO)
-    log = settings.home / "logs" / "run.log"
     with (
         connect(servers.database_url, autocommit=True) as connection,
         _only_run(connection),
         Meter([]) as meter,
         DagsterInstance.get() as instance,
     ):
-        _execute(build_defs(settings=settings), instance, str(uuid.uuid4()), selection, meter, say, log)
+        definitions = build_defs(settings=settings)
+        version = change()
+        say(f"Version {version} is the champion of {model_name}.")
+        # the same command would change the champion once more
+        again = f"run `fvi promote {version} --model {model_name} --reason REASON`: it is the champion already"
+        log = settings.home / "logs" / "run.log"
+        _execute(definitions, instance, str(uuid.uuid4()), follows_from(model_name), meter, say, log, again)
 
 
 def _downstream_of(feeds: list[str]) -> dg.AssetSelection:
-    everything = dg.AssetSelection.all() - dg.AssetSelection.groups("landing", "publishers", POINT_IN_TIME)
+    everything = dg.AssetSelection.all() - dg.AssetSelection.groups("landing", "publishers", POINT_IN_TIME, STUDIES)
     if set(feeds) <= FEEDS_OF_DOCUMENTS:
         chunks = dg.AssetSelection.assets(CHUNKS)
         return chunks.downstream() - dg.AssetSelection.groups("landing")
@@ -151,6 +184,7 @@ def _execute(
     meter: Meter,
     say: Say,
     log: Path,
+    again: str = "run the same command again",
 ) -> None:
     job = definitions.resolve_job_def(MAIN_JOB)
     keys = selection.resolve(definitions.resolve_asset_graph())
@@ -161,6 +195,8 @@ def _execute(
         if event is None:
             if int(entry.level) >= logging.WARNING:
                 say(f"! {entry.user_message}")
+            elif int(entry.level) == logging.INFO and entry.step_key in _LONG_STAGES:
+                say(f"  {entry.user_message}")
             return
         stage = str(event.step_key)
         if event.event_type == DagsterEventType.STEP_START:
@@ -191,7 +227,7 @@ def _execute(
         details = "\n".join(failures) or "a blocking check failed"
         raise RunFailed(
             f"Stage failed: {details}\nWhat was finished before it is kept. Look at run {run_id} in the Dagster UI "
-            "(`make dev`), then run the same command again."
+            f"(`make dev`), then {again}."
         )
 
 

@@ -112,7 +112,8 @@ def _print_champion(out: Console, connection: psycopg.Connection) -> None:
         return
     version, metrics, reason = row
     tested = connection.execute(
-        "select max(train_until_year), min(as_of_year), max(as_of_year) from mart.backtest_predictions"
+        "select max(train_until_year), min(as_of_year), max(as_of_year) from mart.backtest_predictions "
+        "where train_until_year in (select train_until_year from ops.backtest_folds where is_served)"
     ).fetchone()
     trained, first, last = tested if tested else (None, None, None)
     table = Table(

@@ -31,7 +31,7 @@ def score_step(reader: Reader, mine_id: str, year: int, horizon_years: int, as_o
             "Trace a feature with --as-of, or leave --as-of out."
         )
     reasons = reader.rows(
-        "select feature, value, contribution from mart.score_reasons "
+        "select feature, value, contribution, reason_in_words from mart.score_reasons "
         "where mine_id = %s and as_of_year = %s and horizon_years = %s order by rank",
         [mine_id, year, horizon_years],
     )
@@ -149,7 +149,11 @@ def _reason_step(reader: Reader, mine_id: str, year: int, score: dict[str, Any],
         column=reason["feature"],
         row=f"{mine_id}, {year}, {score['horizon_years']} years",
         value=reason["value"],
-        details={"contribution": reason["contribution"], **_difference(reason["value"], feature.value)},
+        details={
+            "contribution": reason["contribution"],
+            "in_words": reason["reason_in_words"],
+            **_difference(reason["value"], feature.value),
+        },
         sources=(feature,),
     )
 

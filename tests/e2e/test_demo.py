@@ -79,7 +79,8 @@ def test_the_model_comes_near_the_oracle(demo: Demo, warehouse) -> None:
         row[:3]: row[3:]
         for row in warehouse.execute(
             "select mine_id, as_of_year, horizon_years, viability_probability, viable "
-            "from mart.backtest_predictions where horizon_years <= 3"
+            "from mart.backtest_predictions where horizon_years <= 3 "
+            "and train_until_year in (select train_until_year from ops.backtest_folds where is_served)"
         ).fetchall()
     }
     oracle = {
@@ -126,9 +127,60 @@ def test_every_score_belongs_to_the_champion(warehouse) -> None:
         str(row[0]) for row in warehouse.execute("select distinct model_version from mart.fvi_scores").fetchall()
     }
     champion = warehouse.execute(
-        "select version from ops.promotions where decision = 'promoted' order by promoted_at desc limit 1"
+        "select version from ops.promotions where decision = 'promoted' and model_name = 'fvi_viability' "
+        "order by promoted_at desc limit 1"
     ).fetchone()[0]
     assert versions == {str(champion)}
+
+
+def test_the_ledger_of_champions_is_printed_and_a_first_one_cannot_be_rolled_back(demo: Demo) -> None:
+    import json
+
+    printed = run_fvi(demo.environment, "promotions", "--model", "fvi_viability", "--json")
+    assert printed.returncode == 0, printed.stderr
+    (first,) = json.loads(printed.stdout)["promotions"]
+    assert (first["decision"], first["version"], first["actor"]) == ("promoted", "1", "pipeline")
+    assert first["refused_for"] == []
+    assert first["metrics"]["leaks"] == 0
+    assert "First champion" in run_fvi(demo.environment, "promotions").stdout
+    refused = run_fvi(demo.environment, "rollback")
+    assert refused.returncode == 1
+    assert "replaced no other version" in refused.stderr
+
+
+def test_a_rollback_puts_back_the_champion_what_it_predicted_and_its_bento(demo: Demo, warehouse) -> None:
+    from fvi_pipeline.model import ledger
+    from fvi_pipeline.model.registry import open_registry
+
+    before = warehouse_snapshot(warehouse)
+    latest = demo.settings.home / "bentoml" / "bentos" / "fvi" / "latest"
+    tag = latest.read_text()
+    # as if another version had been promoted since, and had halved every score
+    registry = open_registry(demo.environment["MLFLOW_TRACKING_URI"], demo.settings.home)
+    client, first = registry._client, registry.get("1")
+    source = client.get_model_version(registry.name, "1")
+    copy = client.create_model_version(registry.name, source.source, run_id=first.run_id, tags=source.tags)
+    second = str(copy.version)
+    ledger.promote(warehouse, registry, second, reason="It looked better.", actor="ada")
+    warehouse.execute(
+        "update mart.fvi_scores set model_version = '2', fvi_score = fvi_score / 2, interval_low = interval_low / 2, "
+        "interval_high = interval_high / 2"
+    )
+    warehouse.execute("update mart.closing_years set model_version = '2', in_words = 'soon'")
+    warehouse.execute("delete from mart.score_explanations")
+    latest.write_text("2-another")
+    result = run_fvi(demo.environment, "rollback", "--reason", "Odd scores in Ohio.")
+    assert result.returncode == 0, result.stderr
+    assert "Version 1 is the champion of fvi_viability." in result.stdout
+    assert registry.champion() == first
+    assert latest.read_text() == tag
+    back, promoted = ledger.entries(warehouse, registry.name, limit=2)
+    assert (back.decision, back.version, back.previous_version) == ("rolled_back", "1", second)
+    assert back.reason == "Odd scores in Ohio."
+    assert promoted.version == second
+    warehouse.execute("delete from ops.promotions where promoted_at >= %s", [promoted.promoted_at])
+    client.delete_model_version(registry.name, second)
+    assert warehouse_snapshot(warehouse) == before
 
 
 def test_every_feature_is_described_measured_and_served(demo: Demo, warehouse) -> None:

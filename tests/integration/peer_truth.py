@@ -15,12 +15,7 @@ _TONS = pl.col("production_short_tons")
 
 def peer_measures(mine_years: pl.DataFrame, year: int, moment: datetime) -> pl.DataFrame:
     """The measures of every mine in the panel of the year, as known at the moment, by mine."""
-    known = mine_years.filter(
-        pl.col("as_of_year").is_in([year - 1, year])
-        & (pl.col("known_at") <= moment)
-        & (pl.col("known_until").is_null() | (pl.col("known_until") > moment))
-    ).with_columns(producing=_TONS > 0, is_mine=pl.col("msha_id").is_not_null())
-    now, before = (known.filter(pl.col("as_of_year") == wanted) for wanted in (year, year - 1))
+    now, before = (_known(mine_years, wanted, moment) for wanted in (year, year - 1))
     produced = before.filter("is_mine", "producing").select("mine_id", *COUNTY, "mine_type", *OPERATOR)
     produced = produced.join(now.select("mine_id", still="producing"), on="mine_id", how="left")
     lost = produced.with_columns(lost=~pl.col("still").fill_null(False))
@@ -36,6 +31,8 @@ def peer_measures(mine_years: pl.DataFrame, year: int, moment: datetime) -> pl.D
     for name, columns in {"county": COUNTY, "state": STATE, "peer": PEERS}.items():
         rate = lost.group_by(columns).agg((1 - pl.col("lost").mean()).alias(f"{name}_continuation_rate_1y"))
         table = table.join(rate, on=columns, how="left")
+    for years in (3, 5):
+        table = _with_survival_above_us(table, mine_years, year, years, moment)
     hours = now.filter("producing", pl.col("labor_hours") > 0)
     productivity = hours.group_by(PEERS).agg(
         peer_productivity_short_tons_per_hour=_TONS.sum() / pl.col("labor_hours").sum()
@@ -68,6 +65,27 @@ def price_to_mean(prices: pl.DataFrame, column: str, moment: datetime) -> float 
     if len(newest) < 60 or None in newest:
         return None
     return float((sum(newest[:12]) / 12) / (sum(newest) / 60))
+
+
+def _known(mine_years: pl.DataFrame, year: int, moment: datetime) -> pl.DataFrame:
+    return mine_years.filter(
+        (pl.col("as_of_year") == year)
+        & (pl.col("known_at") <= moment)
+        & (pl.col("known_until").is_null() | (pl.col("known_until") > moment))
+    ).with_columns(producing=_TONS > 0, is_mine=pl.col("msha_id").is_not_null())
+
+
+def _with_survival_above_us(
+    table: pl.DataFrame, mine_years: pl.DataFrame, year: int, years: int, moment: datetime
+) -> pl.DataFrame:
+    """Of the mines that produced so many years before: the part of a group that still does, less that of all."""
+    now = _known(mine_years, year, moment).filter("is_mine", "producing")["mine_id"].to_list()
+    earlier = _known(mine_years, year - years, moment).filter("is_mine", "producing")
+    still = earlier.with_columns(still=pl.col("mine_id").is_in(now))
+    for name, columns in {"county": COUNTY, "peer": PEERS, "operator": OPERATOR}.items():
+        above = (pl.col("still").mean() - pl.lit(still["still"].mean())).alias(f"{name}_survival_above_us_{years}y")
+        table = table.join(still.group_by(columns).agg(above), on=columns, how="left")
+    return table
 
 
 def _ratio(part: pl.Expr, whole: pl.Expr) -> pl.Expr:

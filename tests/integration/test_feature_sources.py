@@ -41,6 +41,8 @@ COAL, GAS, SHARE, ENERGY_SHARE = (
 CHANGED_YEAR = {COAL: 2005, GAS: 2010, SHARE: 2006, ENERGY_SHARE: 2008}
 TRACKER_RELEASE = 2011
 CELLS_PER_COLUMN = 4
+# in these years no production is changed: rows of them show what else moves a feature that all mines' production moves
+PRODUCTION_UNCHANGED = range(2003, 2009)
 _PRODUCTION = "production_short_tons"
 _OTHER_TEXT = {
     "company_type": ("Contractor", "Operating Subsidiary", "Independent Producer Operator"),
@@ -151,12 +153,18 @@ def _perturb(warehouse: SmallWarehouse, years: Mapping[Key, Row]) -> tuple[Cell,
     lineage = load_lineage(PROJECT_ROOT / "dbt_project")
     named = [source for column in lineage.columns(FEATURES) for source in lineage.sources(FEATURES, column)]
     columns = {source.column for source in named if source.model == YEARS}
-    columns |= {column for source in named if source.peers for column in source.peers.columns}
+    grouping = {column for source in named if source.peers for column in source.peers.columns}
+    columns |= grouping
     cells: dict[Key, Cell] = {}
     with psycopg.connect(warehouse.url) as connection:
         for column in sorted(columns):
-            eligible = sorted(key for key, row in years.items() if row["msha_id"] and row[column] and key not in cells)
-            wanted = CELLS_PER_COLUMN * (4 if column == _PRODUCTION else 1)
+            left = PRODUCTION_UNCHANGED if column == _PRODUCTION else ()
+            eligible = sorted(
+                key
+                for key, row in years.items()
+                if row["msha_id"] and row[column] and key not in cells and key[1] not in left
+            )
+            wanted = CELLS_PER_COLUMN * (4 if column == _PRODUCTION else 3 if column in grouping else 1)
             for number, key in enumerate(random.sample(eligible, wanted)):
                 value = _other(column, years[key][column], years, number, random)
                 update = sql.SQL("update silver.{} set {} = %s where mine_id = %s and as_of_year = %s")

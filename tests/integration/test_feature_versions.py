@@ -171,7 +171,7 @@ def test_versions_are_noted_once_however_many_ask_and_whoever_is_killed(gold, mo
 
 
 def test_a_champion_of_a_frozen_version_scores_with_what_is_served(gold, redis_url, monkeypatch):
-    from fvi_pipeline.defs.model import _rows_to_score
+    from fvi_pipeline.defs.model import rows_to_score
 
     for name, value in gold.environment.items():
         monkeypatch.setenv(name, value)
@@ -180,7 +180,7 @@ def test_a_champion_of_a_frozen_version_scores_with_what_is_served(gold, redis_u
 
     def to_score(*names: str) -> list[tuple[Any, ...]]:
         with connect(gold.database_url) as connection:
-            return _rows_to_score(connection, version_of(connection, "fvi_v1"), names).sort("mine_id").rows()
+            return rows_to_score(connection, version_of(connection, "fvi_v1"), names).sort("mine_id").rows()
 
     assert to_score("output", "ash") == [(A, 2014, 1.0, 10.0), (B, 2014, 2.0, None)]
     with pytest.raises(dg.Failure, match="does not have the champion's sulphur"):

@@ -19,6 +19,7 @@ from fvi_pipeline.features.catalogue import load_catalogue
 from fvi_pipeline.model.challenger import train_challenger
 from fvi_pipeline.model.dataset import SplitPolicy
 from fvi_pipeline.model.training import TrainingSettings
+from fvi_pipeline.model.viability_candidate import ViabilityCandidate
 from fvi_pipeline.monitoring.document import figures_from_page
 from fvi_pipeline.platform.database import with_search_path
 from fvi_pipeline.platform.dbt_manifest import ensure_manifest
@@ -101,7 +102,7 @@ def test_it_compares_with_the_champion_else_the_newest_challenger_else_nothing(w
         horizons=HORIZONS,
     )
     registry = watch.workshop.registry()
-    version = registry.register(challenger).version
+    version = registry.register(ViabilityCandidate(challenger)).version
     metadata = watch.run()
     assert str(metadata["compared_with"]).startswith(f"training data of a challenger, version {version}: ")
     assert metadata["features_that_moved"] == ["trend", "hours"]

@@ -117,8 +117,8 @@ def _score(connection: psycopg.Connection, mine: str, scored_at: datetime) -> No
     )
     for rank, (feature, value) in enumerate(zip(("production_short_tons", "years_producing"), values, strict=True), 1):
         connection.execute(
-            f"insert into mart.score_reasons (mine_id, as_of_year, {HORIZON}, rank, feature, value, contribution) "
-            "values (%s, %s, 5, %s, %s, %s, 0.5)",
+            f"insert into mart.score_reasons (mine_id, as_of_year, {HORIZON}, rank, feature, value, contribution, "
+            "reason_in_words) values (%s, %s, 5, %s, %s, %s, 0.5, 'It speaks for the mine.')",
             [*key, rank, feature, value],
         )
 
@@ -137,6 +137,7 @@ def test_a_score_leads_to_the_cells_of_the_publishers_file(traced: Traced) -> No
     assert (way.details["model_version"], way.details["scored_at"]) == ("3", traced.scored_at)
     production = way.sources[0]
     assert (production.table, production.column) == ("mart.score_reasons", "production_short_tons")
+    assert production.details["in_words"] == "It speaks for the mine."
     gold = production.sources[0]
     assert gold.table == "gold.gold_mine_features"
     assert gold.value == production.value

@@ -12,6 +12,7 @@ import pytest
 
 from fvi_pipeline.features.catalogue import load_catalogue
 from fvi_pipeline.feeds.ingest import ingest_folder
+from fvi_pipeline.model.companions.predictor import STATUSES
 from fvi_pipeline.platform.servers import Servers
 from fvi_pipeline.simulator import SimulatedTruth
 from tests.integration.warehouse import Warehouse, new_warehouse
@@ -51,6 +52,7 @@ def restated(
             for table in (
                 "gold.gold_mine_feature_history",
                 "gold.gold_mine_outcomes",
+                "gold.gold_mine_next_year",
                 "silver.silver_mine_metrics",
             ):
                 connection.execute(f"create table before.{table.split('.')[1]} as table {table}".encode())
@@ -95,11 +97,26 @@ def test_first_vintages_ignore_what_became_known_later(restated: Restated) -> No
     assert restated.warehouse.rows(f"({first}) except all ({before})") == []
 
 
-def test_outcomes_are_those_of_the_first_release(restated: Restated) -> None:
-    new, old = "gold.gold_mine_outcomes", "before.gold_mine_outcomes"
+@pytest.mark.parametrize("table", ["gold_mine_outcomes", "gold_mine_next_year"])
+def test_outcomes_are_those_of_the_first_release(restated: Restated, table: str) -> None:
+    new, old = f"gold.{table}", f"before.{table}"
     assert restated.warehouse.value(f"select count(*) from {old}") > 100
     assert restated.warehouse.rows(f"(table {new}) except all (table {old})") == []
     assert restated.warehouse.rows(f"(table {old}) except all (table {new})") == []
+
+
+def test_every_row_of_the_cohort_has_a_next_year_that_agrees_with_its_outcome(restated: Restated) -> None:
+    unlike = (
+        "select count(*) from gold.gold_mine_outcomes as outcomes "
+        "full join gold.gold_mine_next_year as years using (mine_id, as_of_year, outcome_year, outcome_known_at) "
+        "where (outcomes.horizon_years = 1 or outcomes.horizon_years is null) "
+        "and outcomes.viable is distinct from (years.production_short_tons_next > 0)"
+    )
+    assert restated.warehouse.value(unlike) == 0
+    statuses = restated.warehouse.rows(
+        "select status_next, count(*) from gold.gold_mine_next_year where outcome_year >= 2001 group by 1"
+    )
+    assert {status for status, _ in statuses} == set(STATUSES)
 
 
 def test_a_restatement_reaches_the_latest_vintage_of_its_year_and_later_ones(restated: Restated) -> None:
@@ -159,7 +176,7 @@ def test_yearly_totals_are_those_of_landing(restated: Restated) -> None:
 def test_rows_that_name_no_mine_stay_in_silver(restated: Restated) -> None:
     named = "select count(*) from {} where mine_id like 'eia:%%'"
     assert restated.warehouse.value(named.format("silver.silver_mine_metrics"), ()) >= 1
-    for table in ("mine_feature_history", "mine_features", "mine_outcomes", "mine_index_metrics"):
+    for table in ("mine_feature_history", "mine_features", "mine_outcomes", "mine_next_year", "mine_index_metrics"):
         assert restated.warehouse.value(named.format(f"gold.gold_{table}")) == 0
 
 

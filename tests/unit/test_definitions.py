@@ -11,6 +11,7 @@ import pytest
 from fvi_pipeline.definitions import MAIN_JOB, build_defs
 from fvi_pipeline.defs import replay
 from fvi_pipeline.defs.landing import landing_key
+from fvi_pipeline.defs.model import STUDIES
 from fvi_pipeline.defs.publishers import publisher_key, publisher_specs
 from fvi_pipeline.feeds.catalogue import FEEDS
 from fvi_pipeline.platform.dbt_manifest import ensure_manifest
@@ -39,7 +40,7 @@ def test_every_publisher_leads_to_the_bento(graph) -> None:
 def test_nothing_flows_back(graph) -> None:
     layers = ["publishers", "landing", "bronze", "silver", "gold"]
     beyond = {"feature_store", "weights", "model", "mart", "evidence", "serving", "documentation", "monitoring"}
-    beyond |= {replay.GROUP}
+    beyond |= {replay.GROUP, STUDIES}
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
         assert node.group_name in {*layers, *beyond}, key
@@ -103,8 +104,9 @@ def test_what_stands_by_year_has_years_from_the_file_to_silver(graph) -> None:
 def test_the_main_job_is_started_without_a_year(definitions: dg.Definitions) -> None:
     job = definitions.resolve_job_def(MAIN_JOB)
     assert job.partitions_def is None
-    asked_for = {replay.GOLD_AS_OF}
-    assert job.asset_layer.executable_asset_keys == definitions.resolve_asset_graph().executable_asset_keys - asked_for
+    graph = definitions.resolve_asset_graph()
+    studies = {key for key in graph.executable_asset_keys if graph.get(key).group_name == STUDIES}
+    assert job.asset_layer.executable_asset_keys == graph.executable_asset_keys - studies - {replay.GOLD_AS_OF}
 
 
 def test_every_day_since_the_first_release_can_be_replayed_and_nothing_asks_for_it_by_itself(graph) -> None:
@@ -121,6 +123,8 @@ def test_schedules_and_sensors_drive_what_they_say(definitions: dg.Definitions) 
         "nightly_weights_schedule": "0 2 * * *",
         "source_freshness_schedule": "0 6 * * *",
         "weekly_training_schedule": "0 3 * * 0",
+        "model_comparison_schedule": "0 5 * * 0",
+        "second_opinion_schedule": "0 7 * * 0",
     }
     sensors = {sensor.name: sensor.default_status for sensor in definitions.sensors or []}
     assert set(sensors) == {"landing_folder_sensor", "automation_conditions", "failure_webhook"}

@@ -7,10 +7,11 @@
     indexes=[{'columns': ['as_of_year', 'created_timestamp', 'mine_id'], 'unique': true}],
 ) }}
 {#
-    What a mine's operator, county, state, basin and country say at each vintage, from the year and the year before it. Rows
+    What a mine's operator, county, state, basin and country say at each vintage, from the year and the years before it. Rows
     that name no mine count in the totals of places, and nowhere else. The agency publishes tons and hours in whole numbers,
     so that their sums are exact in any order.
 #}
+{%- set survival_years = [3, 5] %}
 with
 
 facts as (
@@ -41,7 +42,7 @@ facts as (
             'silver_mine_years', {'file_id': 'releases.file_id', 'as_of_year': 'releases.fact_year'}
         ) | indent(8) }}
     ) as mine_years on true
-    where releases.as_of_year - releases.fact_year in (0, 1)
+    where releases.as_of_year - releases.fact_year in (0, 1, {{ survival_years | join(', ') }})
         -- a row may claim a later time than its file
         and mine_years.known_at <= releases.created_timestamp
 
@@ -103,6 +104,54 @@ survivors as (
         {{ columns | join(', ') }},
         avg(still_producing::int)::double precision as continuation_rate_1y
     from survivors
+    group by as_of_year, created_timestamp, {{ columns | join(', ') }}
+
+),
+
+{% endfor -%}
+-- mines that produced some years before, whether they produce now, and how many of the country's do
+earlier_producers as (
+
+    select
+        earlier.as_of_year,
+        earlier.created_timestamp,
+        earlier.years_ago,
+        earlier.mine_state,
+        earlier.mine_county,
+        earlier.mine_type,
+        earlier.operator_key,
+        coalesce(now.is_producing, false) as still_producing,
+        avg(coalesce(now.is_producing, false)::int) over in_the_us as us_survival
+    from facts as earlier
+    left join facts as now
+        on now.as_of_year = earlier.as_of_year
+        and now.created_timestamp = earlier.created_timestamp
+        and now.mine_id = earlier.mine_id
+        and now.years_ago = 0
+    where earlier.years_ago in ({{ survival_years | join(', ') }})
+        and earlier.is_mine
+        and earlier.is_producing
+    window in_the_us as (partition by earlier.as_of_year, earlier.created_timestamp, earlier.years_ago)
+
+),
+
+-- less the country's, so that it tells places and operators apart and not good years from bad ones
+{% for name, columns in {
+    'county': ['mine_state', 'mine_county'], 'peer': ['mine_state', 'mine_type'], 'operator': ['operator_key']
+}.items() -%}
+{{ name }}_survival as (
+
+    select
+        {% for years in survival_years -%}
+        (
+            avg(still_producing::int) filter (where years_ago = {{ years }})
+            - max(us_survival) filter (where years_ago = {{ years }})
+        )::double precision as survival_above_us_{{ years }}y,
+        {% endfor -%}
+        {{ columns | join(', ') }},
+        as_of_year,
+        created_timestamp
+    from earlier_producers
     group by as_of_year, created_timestamp, {{ columns | join(', ') }}
 
 ),
@@ -217,6 +266,8 @@ select
     county_totals.mines_producing as county_mines_producing,
     facts.production_short_tons / nullif(county_totals.production_short_tons, 0) as share_of_county_production,
     county_continuation.continuation_rate_1y as county_continuation_rate_1y,
+    county_survival.survival_above_us_3y as county_survival_above_us_3y,
+    county_survival.survival_above_us_5y as county_survival_above_us_5y,
     state_totals.production_short_tons as state_production_short_tons,
     state_totals.production_change_1y as state_production_change_1y,
     state_continuation.continuation_rate_1y as state_continuation_rate_1y,
@@ -226,6 +277,8 @@ select
     state_type_productivity.productivity_short_tons_per_hour as peer_productivity_short_tons_per_hour,
     productivity_ranks.productivity_rank_among_peers,
     peer_continuation.continuation_rate_1y as peer_continuation_rate_1y,
+    peer_survival.survival_above_us_3y as peer_survival_above_us_3y,
+    peer_survival.survival_above_us_5y as peer_survival_above_us_5y,
     operator_totals.production_short_tons as operator_production_short_tons,
     operator_totals.production_change_1y as operator_production_change_1y,
     facts.production_short_tons / nullif(operator_totals.production_short_tons, 0) as share_of_operator_production,
@@ -236,6 +289,8 @@ select
     (operator_losses.lost_mines - coalesce((not kept.still_producing)::int, 0))::double precision
     / nullif(operator_losses.mines - coalesce((kept.mine_id is not null)::int, 0), 0)
         as operator_other_mines_lost_share_1y,
+    operator_survival.survival_above_us_3y as operator_survival_above_us_3y,
+    operator_survival.survival_above_us_5y as operator_survival_above_us_5y,
     newest.known_at as newest_fact_known_at
 from facts
 inner join newest using (as_of_year, created_timestamp)
@@ -251,6 +306,9 @@ left join productivity_ranks using (as_of_year, created_timestamp, mine_id)
 left join peer_continuation using (as_of_year, created_timestamp, mine_state, mine_type)
 left join operator_totals using (as_of_year, created_timestamp, operator_key)
 left join operator_losses using (as_of_year, created_timestamp, operator_key)
+left join county_survival using (as_of_year, created_timestamp, mine_state, mine_county)
+left join peer_survival using (as_of_year, created_timestamp, mine_state, mine_type)
+left join operator_survival using (as_of_year, created_timestamp, operator_key)
 left join survivors as kept using (as_of_year, created_timestamp, mine_id, operator_key)
 where facts.years_ago = 0
     and facts.is_mine

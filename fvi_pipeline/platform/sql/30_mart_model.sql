@@ -42,6 +42,26 @@ create table if not exists mart.backtest_predictions (
     primary key (train_until_year, mine_id, as_of_year, horizon_years),
     constraint backtest_predictions_out_of_sample check (as_of_year > train_until_year)
 );
+alter table mart.backtest_predictions
+    add column if not exists interval_low double precision not null default 0
+    check (interval_low between 0 and viability_probability),
+    add column if not exists interval_high double precision not null default 1
+    check (interval_high between viability_probability and 1);
 comment on table mart.backtest_predictions is
     'Predictions for as-of years after train_until_year by a model that was fitted, tuned and calibrated on outcomes of '
-    'years up to train_until_year only, beside what came.';
+    'years up to train_until_year only, beside what came. One fold for each train_until_year. interval_low and '
+    'interval_high: 0 to 1 means that nothing has been measured for the horizon.';
+
+create table if not exists mart.backtest_rival_predictions (
+    model text not null,
+    mine_id text not null,
+    as_of_year integer not null,
+    horizon_years integer not null check (horizon_years > 0),
+    train_until_year integer not null,
+    viability_probability double precision not null check (viability_probability between 0 and 1),
+    viable boolean not null,
+    primary key (model, train_until_year, mine_id, as_of_year, horizon_years),
+    constraint backtest_rival_predictions_out_of_sample check (as_of_year > train_until_year)
+);
+comment on table mart.backtest_rival_predictions is
+    'What simpler models, fitted on the same rows, say of the rows of mart.backtest_predictions.';

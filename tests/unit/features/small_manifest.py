@@ -15,6 +15,7 @@ FEATURE = {
     "unit": "tons",
     "category": "operations",
     "null_means": "not published",
+    "in_words": {"[0, inf)": "It is {number} {ton|tons}.", "missing": "It was not published."},
     "sources": [OWN],
 }
 METRIC = {

@@ -7,7 +7,7 @@ from fvi_pipeline.model.training import TrainingSettings
 
 from .panel import FEATURES, HORIZONS, survival_panel
 
-SETTINGS = TrainingSettings(seed=3, trials=3, maximum_rounds=120, stopping_rounds=20)
+SETTINGS = TrainingSettings(seed=3, trials=3, fits=2, maximum_rounds=120, stopping_rounds=20)
 POLICY = SplitPolicy(minimum_comparable_rows=200)
 
 

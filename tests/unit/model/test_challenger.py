@@ -1,11 +1,16 @@
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from fvi_pipeline.model.challenger import Challenger, train_challenger
 from fvi_pipeline.model.errors import DatasetError
 from fvi_pipeline.model.evaluation import calibration_error
+from fvi_pipeline.model.scoring import OnnxClassifier
 
 from .conftest import POLICY, SETTINGS
 from .panel import FEATURES, HORIZONS
@@ -52,7 +57,7 @@ def test_parity_holds_on_all_rows_at_thresholds_and_with_values_missing(
     parity = challenger.parity
     assert parity.passed
     assert parity.rows == panel.height + parity.threshold_rows + parity.missing_rows
-    assert parity.threshold_rows > 300
+    assert parity.threshold_rows > 150
     assert parity.missing_rows > 0
     assert parity.maximum_difference < 1e-6
 
@@ -78,6 +83,53 @@ def test_the_same_frame_gives_the_same_bytes(challenger: Challenger, panel: pl.D
     )
     assert again.files.onnx_sha256 == challenger.files.onnx_sha256
     assert again.metrics() == challenger.metrics()
+
+
+def test_outcomes_after_t_change_nothing_that_is_fitted_at_t(challenger: Challenger, panel: pl.DataFrame) -> None:
+    until = challenger.split.train_until_year
+    other = panel.with_columns(
+        viable=pl.when(pl.col("outcome_year") > until).then(1 - pl.col("viable")).otherwise("viable")
+    )
+    elsewhere = train_challenger(
+        other,
+        FEATURES,
+        size_feature="log_size",
+        feature_service="fvi_v1",
+        settings=SETTINGS,
+        policy=POLICY,
+        horizons=(*HORIZONS, 20),
+    )
+    assert elsewhere.tuned == challenger.tuned
+    assert elsewhere.files.booster_text == challenger.files.booster_text
+    # calibration and intervals among them; only the hash of the whole training set tells the two apart
+    same_data = {"data_hash": challenger.files.metadata.data_hash}
+    assert elsewhere.files.metadata != challenger.files.metadata
+    assert elsewhere.files.metadata.model_copy(update=same_data) == challenger.files.metadata
+    assert elsewhere.metrics() != challenger.metrics()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    rows=arrays(
+        np.float32,
+        (8, len(FEATURES)),
+        elements=st.floats(-10, 10, width=32) | st.just(np.float32(np.nan)) | st.sampled_from([-1e30, 0.0, 1e30]),
+    )
+)
+def test_served_viability_never_rises_with_the_horizon(challenger: Challenger, rows: NDArray[np.float32]) -> None:
+    model = challenger.files.model()
+    by_horizon = np.array([model.probabilities(rows, horizon) for horizon in model.horizons])
+    assert ((by_horizon > 0) & (by_horizon < 1)).all()
+    assert (np.diff(by_horizon, axis=0) <= 0).all()
+
+
+def test_the_graph_itself_refuses_a_horizon_that_the_model_does_not_have(challenger: Challenger) -> None:
+    from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+
+    rows = challenger.split.test.features[:1].copy()
+    rows[:, -1] = 21
+    with pytest.raises(InvalidArgument):
+        OnnxClassifier(challenger.files.onnx_model).probabilities(rows)
 
 
 def test_frame_that_does_not_fit_the_model_is_refused(panel: pl.DataFrame) -> None:

@@ -81,7 +81,8 @@ def test_wrong_questions_get_a_sentence(challenger: Challenger) -> None:
 
 def test_batch_frames_equal_single_scores(challenger: Challenger, current: pl.DataFrame) -> None:
     model = challenger.files.model()
-    scores, reasons = score_current(current.to_pandas(), model, model_version="7", scored_at=NOON)
+    scored = score_current(current.to_pandas(), model, model_version="7", scored_at=NOON)
+    scores, reasons = scored.scores, scored.reasons
 
     assert scores.height == current.height * 6
     assert set(scores["model_version"]) == {"7"}

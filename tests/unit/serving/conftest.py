@@ -58,7 +58,7 @@ def model():
         data_hash="0",
         code_version="0",
         feature_service="fvi_v1",
-        intervals=IntervalTable(confidence=0.9, year_variance=0.0, bins={}),
+        intervals=IntervalTable(confidence=0.9, year_variance=0.0, knots={}),
     )
     return ViabilityModel(to_onnx(booster, metadata), booster.model_to_string())
 

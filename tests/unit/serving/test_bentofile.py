@@ -1,0 +1,24 @@
+"""The Bento carries every module of this project that its service reads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import yaml
+
+from fvi_pipeline.platform.settings import PROJECT_ROOT
+
+_IMPORTED = (
+    "import sys, fvi_pipeline.model.scoring, fvi_pipeline.serving\n"
+    "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('fvi_pipeline') and m.__file__), sep='\\n')"
+)
+
+
+def test_what_scoring_imports_is_in_the_bento() -> None:
+    included = yaml.safe_load((PROJECT_ROOT / "bentos" / "bentofile.yaml").read_text())["include"]
+    imported = subprocess.run([sys.executable, "-c", _IMPORTED], capture_output=True, text=True, check=True).stdout
+    modules = {str(path) for path in imported.split()}
+    carried = {str(file) for pattern in included for file in PROJECT_ROOT.glob(pattern)}
+    assert modules <= carried
+    assert any(name.endswith("calibration.py") for name in modules)
