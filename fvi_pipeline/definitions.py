@@ -27,6 +27,9 @@ from fvi_pipeline.defs import (
     publishers,
     quality,
     replay,
+    retraining,
+    segments,
+    separation,
     serving,
     warehouse,
     weights,
@@ -60,6 +63,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Se
         *quality.ASSETS,
         *features.ASSETS,
         *weights.ASSETS,
+        *segments.ASSETS,
         *model.ASSETS,
         *backtest.ASSETS,
         *companions.ASSETS,
@@ -74,6 +78,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Se
         *quality.CHECKS,
         *parity.CHECKS,
         *weights.CHECKS,
+        *segments.CHECKS,
         *model.CHECKS,
         *gate.CHECKS,
         *companions.CHECKS,
@@ -82,7 +87,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Se
     main_job = _main_job(assets, checks, resources)
     return dg.Definitions(
         # beside the main job and automation: replays and long comparisons have jobs of their own
-        assets=[*assets, *replay.ASSETS, *backtest.STUDY_ASSETS, *bayes.STUDY_ASSETS],
+        assets=[*assets, *replay.ASSETS, *backtest.STUDY_ASSETS, *bayes.STUDY_ASSETS, *separation.STUDY_ASSETS],
         asset_checks=[*checks, *freshness.CHECKS],
         jobs=[
             main_job,
@@ -92,6 +97,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Se
             replay.JOB,
             backtest.JOB,
             bayes.JOB,
+            separation.JOB,
         ],
         schedules=[
             weights.NIGHTLY_SCHEDULE,
@@ -99,8 +105,9 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Se
             freshness.FRESHNESS_SCHEDULE,
             backtest.SCHEDULE,
             bayes.SCHEDULE,
+            separation.SCHEDULE,
         ],
-        sensors=[landing.build_landing_sensor(main_job), AUTOMATION_SENSOR, *alerts.SENSORS],
+        sensors=[landing.build_landing_sensor(main_job), AUTOMATION_SENSOR, *alerts.SENSORS, *retraining.SENSORS],
         executor=dg.in_process_executor,
         resources=resources,
     )

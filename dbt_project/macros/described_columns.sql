@@ -29,7 +29,7 @@
     {%- set role = column.meta.get('role') -%}
     {%- set needed = {
         'feature': ['unit', 'category', 'null_means', 'sources'],
-        'metric': ['unit', 'pillar', 'direction', 'base_weight'],
+        'metric': ['unit', 'pillar', 'direction', 'normalisation', 'base_weight'],
     } -%}
     {%- set categories = ['operations', 'asset and geology', 'ownership and transactions', 'market', 'time'] -%}
     {%- if not column.description | trim -%}

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -69,6 +70,7 @@ def _as_json(found: MineFeatures, shown: list[MineFeature]) -> dict[str, Any]:
         "feature_service": found.service,
         "read_from": "online" if found.is_online else "history",
         "moment": found.moment.isoformat(),
+        "segment": None if found.segment is None else asdict(found.segment),
         "features": [
             {
                 "feature": feature.column.name,
@@ -112,6 +114,11 @@ def _print(found: MineFeatures, shown: list[MineFeature]) -> None:
         f"[bold]{found.mine_id}[/] {where}: as-of year {found.as_of_year}, vintage {found.vintage:%Y-%m-%d %H:%M:%S} "
         f"UTC, {found.service}"
     )
+    if found.segment is not None:
+        segment = found.segment
+        console.print(
+            f"Segment {segment.number} of the cohort of {segment.as_of_year}: {segment.name} (no model input)"
+        )
     console.print(table)
 
 

@@ -23,12 +23,16 @@ from fvi_pipeline.cli.backtest import backtest
 from fvi_pipeline.cli.card import card
 from fvi_pipeline.cli.catalogue import catalogue
 from fvi_pipeline.cli.champion import promote, promotions, rollback
+from fvi_pipeline.cli.drift import drift
 from fvi_pipeline.cli.explain import explain
 from fvi_pipeline.cli.features import features
+from fvi_pipeline.cli.index import index
 from fvi_pipeline.cli.quiet import quiet_libraries
 from fvi_pipeline.cli.replay import replay_gold
+from fvi_pipeline.cli.segments import segments
 from fvi_pipeline.cli.trace import trace
 from fvi_pipeline.cli.tune import tune
+from fvi_pipeline.cli.weights import app as weights_app
 from fvi_pipeline.platform.errors import PlatformError
 from fvi_pipeline.platform.settings import PROJECT_ROOT, get_settings
 
@@ -212,11 +216,15 @@ app.command()(explain)
 app.command()(trace)
 app.command()(backtest)
 app.command()(catalogue)
+app.command()(drift)
 app.command()(features)
+app.command()(index)
+app.command()(segments)
 app.command()(promote)
 app.command()(promotions)
 app.command()(rollback)
 app.command()(tune)
+app.add_typer(weights_app, name="weights")
 
 
 @app.command()

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from fvi_pipeline.defs.features import ONLINE_FEATURES, ONLINE_INDEX, feature_store
+from fvi_pipeline.defs.segments import ONLINE_SEGMENTS
 from fvi_pipeline.features.online_views import online_views
-from fvi_pipeline.features.views import INDEX_VIEW
+from fvi_pipeline.features.views import INDEX_VIEW, SEGMENT_VIEW
 
 if TYPE_CHECKING:
     from fvi_pipeline.features.parity import ParityReport
@@ -23,7 +24,7 @@ def online_equals_offline() -> dg.AssetCheckResult:
     from fvi_pipeline.features.parity import compare
 
     store = feature_store()
-    views = [view.name for view in online_views(store) if view.name != INDEX_VIEW]
+    views = [view.name for view in online_views(store) if view.name not in (INDEX_VIEW, SEGMENT_VIEW)]
     return _result(compare(store, views))
 
 
@@ -40,6 +41,19 @@ def online_index_equals_offline() -> dg.AssetCheckResult:
     return _result(compare(feature_store(), [INDEX_VIEW]))
 
 
+@dg.asset_check(
+    asset=ONLINE_SEGMENTS,
+    name="online_segments_equal_offline",
+    blocking=True,
+    description="Each mine's segment in Redis is the newest of mart.mine_segments; no other mine is there.",
+)
+def online_segments_equal_offline() -> dg.AssetCheckResult:
+    """Compare all mines."""
+    from fvi_pipeline.features.parity import compare
+
+    return _result(compare(feature_store(), [SEGMENT_VIEW]))
+
+
 def _result(report: "ParityReport") -> dg.AssetCheckResult:
     first = f" First: {report.first[0]}." if report.first else ""
     return dg.AssetCheckResult(
@@ -54,4 +68,4 @@ def _result(report: "ParityReport") -> dg.AssetCheckResult:
     )
 
 
-CHECKS = [online_equals_offline, online_index_equals_offline]
+CHECKS = [online_equals_offline, online_index_equals_offline, online_segments_equal_offline]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 import psycopg
@@ -91,6 +91,22 @@ class QualityFloor(dg.ConfigurableResource):  # type: ignore[type-arg]
     floor: float
 
 
+class Exports(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where tables lie as Parquet for engines that do not read the warehouse, and which engine reads them."""
+
+    folder: str
+    engine: Literal["polars", "spark"] = "polars"
+    spark_master: str = "local[*]"
+
+
+class RetrainingPolicy(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """When a training is asked for: thresholds of what was measured, and the days after one in which none is."""
+
+    importance_moved: float
+    score_psi: float
+    cooldown_days: float
+
+
 class Pages(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Where pages for people are written."""
 
@@ -106,6 +122,16 @@ def default_resources(settings: Settings) -> Mapping[str, Any]:
         "online_store": OnlineStore(redis_url=dg.EnvVar("FVI_REDIS_URL")),
         "landing_folder": LandingFolder(),
         "quality_floor": QualityFloor(floor=settings.quality_floor),
+        "retraining_policy": RetrainingPolicy(
+            importance_moved=settings.retraining_importance,
+            score_psi=settings.retraining_score_psi,
+            cooldown_days=settings.retraining_cooldown_days,
+        ),
+        "exports": Exports(
+            folder=str(settings.exports_dir or settings.home / "exports"),
+            engine=settings.engine,
+            spark_master=settings.spark_master,
+        ),
         "webhook": Webhook(url=settings.webhook_url.get_secret_value() if settings.webhook_url else None),
         "pages": Pages(folder=str(settings.home / "pages")),
         "model_workshop": ModelWorkshop(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -23,6 +24,7 @@ Category = Literal["operations", "asset and geology", "ownership and transaction
 ValueKind = Literal["number", "integer", "boolean", "text", "timestamp"]
 Pillar = Literal["necessity", "resource", "economics", "emissions", "workforce", "ecology", "support", "ownership"]
 PILLARS: tuple[Pillar, ...] = get_args(Pillar)
+Normalisation = Literal["percentile"]
 
 FEATURES_MODEL = "gold_mine_features"
 INDEX_MODEL = "gold_mine_index_metrics"
@@ -67,8 +69,9 @@ class FeatureColumn:
 
 @dataclass(frozen=True)
 class IndexMetric:
-    """One metric of the index: its pillar, whether more of it is better, its base weight in (0, 1], and the landing
-    columns that it is made of, as `feed.column`.
+    """One metric of the index: its pillar, whether more of it is better, its base weight in (0, 1], how it is put on a
+    common scale, the silver or gold values that it is read from, and the landing columns that it is made of, as
+    `feed.column`.
     """
 
     name: str
@@ -78,6 +81,8 @@ class IndexMetric:
     description: str
     unit: str
     landing: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    normalisation: Normalisation = "percentile"
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ class Catalogue:
 
     features: tuple[FeatureColumn, ...]
     metrics: tuple[IndexMetric, ...]
+    pillar_questions: Mapping[Pillar, str] = dataclass_field(default_factory=dict)
 
     def model_features(self) -> tuple[str, ...]:
         """Names of the model's inputs, in order."""
@@ -119,9 +125,10 @@ def load_catalogue(manifest: Path) -> Catalogue:
     faults: list[str] = []
     features = _features(content, faults)
     metrics = _metrics(content, faults)
+    questions = _pillar_questions(content, faults)
     if faults:
         raise CatalogueError(f"{'; '.join(faults)}. Complete the columns' descriptions.")
-    return Catalogue(features, metrics)
+    return Catalogue(features, metrics, questions)
 
 
 def _features(manifest: Mapping[str, Any], faults: list[str]) -> tuple[FeatureColumn, ...]:
@@ -141,6 +148,17 @@ def _metrics(manifest: Mapping[str, Any], faults: list[str]) -> tuple[IndexMetri
         faults.append(f"no column of {INDEX_MODEL} has the role `metric`")
     metrics = [_metric(entry, faults) for entry in entries]
     return tuple(metric for metric in metrics if metric is not None)
+
+
+def _pillar_questions(manifest: Mapping[str, Any], faults: list[str]) -> dict[Pillar, str]:
+    described = _meta(_model(manifest, INDEX_MODEL)).get("pillars") or {}
+    faults += [
+        f"pillar {name}: the meta of {INDEX_MODEL} must say its question" for name in PILLARS if not described.get(name)
+    ]
+    faults += [
+        f"pillar {name} of {INDEX_MODEL} is none of {', '.join(PILLARS)}" for name in described if name not in PILLARS
+    ]
+    return {pillar: _text(described.get(pillar)) for pillar in PILLARS}
 
 
 def _feature(entry: Mapping[str, Any], definitions: Mapping[str, str], faults: list[str]) -> FeatureColumn | None:
@@ -187,13 +205,15 @@ def _feature(entry: Mapping[str, Any], definitions: Mapping[str, str], faults: l
 def _metric(entry: Mapping[str, Any], faults: list[str]) -> IndexMetric | None:
     name, meta, found = str(entry["name"]), _meta(entry), len(faults)
     _require(name, entry, faults, "description")
-    _require(name, meta, faults, "unit", "pillar", "direction", "base_weight")
+    _require(name, meta, faults, "unit", "pillar", "direction", "normalisation", "base_weight", "sources")
     if len(faults) > found:
         return None
     if meta["pillar"] not in PILLARS:
         faults.append(f"{name}: meta.pillar must be one of {', '.join(PILLARS)}, not {meta['pillar']!r}")
     if meta["direction"] not in _HIGHER_IS_BETTER:
         faults.append(f"{name}: meta.direction must be one of {', '.join(_HIGHER_IS_BETTER)}")
+    if meta["normalisation"] not in get_args(Normalisation):
+        faults.append(f"{name}: meta.normalisation must be one of {', '.join(get_args(Normalisation))}")
     weight = meta["base_weight"]
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= 1:
         faults.append(f"{name}: meta.base_weight must be a number above 0 and up to 1, not {weight!r}")
@@ -207,6 +227,8 @@ def _metric(entry: Mapping[str, Any], faults: list[str]) -> IndexMetric | None:
         description=_text(entry["description"]),
         unit=_text(meta["unit"]),
         landing=tuple(map(str, meta.get("landing") or ())),
+        sources=tuple(map(str, meta["sources"])),
+        normalisation=meta["normalisation"],
     )
 
 

@@ -16,7 +16,7 @@ from fvi_pipeline.features.catalogue import FeatureColumn
 from fvi_pipeline.features.errors import UnknownMineError
 from fvi_pipeline.features.groups import groups_of
 from fvi_pipeline.features.store import historical_features, online_features
-from fvi_pipeline.features.views import EVENT_TIMESTAMP, JOIN_KEY, VINTAGE
+from fvi_pipeline.features.views import EVENT_TIMESTAMP, JOIN_KEY, SEGMENT_VIEW, VINTAGE
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -49,8 +49,19 @@ class MineFeature:
 
 
 @dataclass(frozen=True)
+class MineSegmentName:
+    """The segment of like mines that a mine was in, and the as-of year of the cohort."""
+
+    number: int
+    name: str
+    as_of_year: int
+
+
+@dataclass(frozen=True)
 class MineFeatures:
-    """A mine's features at a moment, the as-of year and vintage that they are of, and the service that has them."""
+    """A mine's features at a moment, the as-of year and vintage that they are of, and the service that has them; with
+    its segment, if any was known of it.
+    """
 
     mine_id: str
     as_of_year: int
@@ -59,6 +70,7 @@ class MineFeatures:
     moment: datetime
     is_online: bool
     features: tuple[MineFeature, ...]
+    segment: MineSegmentName | None
 
 
 def value_ages(values: Mapping[str, Any], columns: Iterable[FeatureColumn], moment: datetime) -> dict[str, ValueAge]:
@@ -117,4 +129,22 @@ def features_of_mine(
             for column in version.store_columns
             if column.name in ages
         ),
+        segment=_segment(store, mine_id, as_of),
     )
+
+
+def _segment(store: FeatureStore, mine_id: str, as_of: datetime | None) -> MineSegmentName | None:
+    names = ("segment", "segment_name", "segment_as_of_year")
+    if SEGMENT_VIEW not in {view.name for view in store.list_feature_views()}:
+        return None  # a registry that was last written before there were segments
+    references = [f"{SEGMENT_VIEW}:{name}" for name in names]
+    if as_of is None:
+        answer = store.get_online_features(features=references, entity_rows=[{JOIN_KEY: mine_id}]).to_dict()
+        number, name, year = (answer[name][0] for name in names)
+    else:
+        asked = pl.DataFrame(
+            {JOIN_KEY: [mine_id], EVENT_TIMESTAMP: [as_of]},
+            schema={JOIN_KEY: pl.String, EVENT_TIMESTAMP: pl.Datetime("us", "UTC")},
+        )
+        number, name, year = historical_features(store, asked, references).select(names).row(0)
+    return None if number is None else MineSegmentName(int(number), str(name), int(year))

@@ -1,5 +1,5 @@
 """Feast's objects, made from the versions of the features: the entity, a view and two services for each version, and
-the view of the index.
+the views of the index and of the segments.
 
 What a version is made of belongs to `versions`; opening a store, reading it and writing to it to `store`.
 """
@@ -16,8 +16,10 @@ from fvi_pipeline.features.versions import FeatureVersion
 ENTITY = "mine"
 JOIN_KEY = "mine_id"
 INDEX_VIEW = "mine_index"
+SEGMENT_VIEW = "mine_segment"
 HISTORY_TABLE = "gold.gold_mine_feature_history"
 INDEX_TABLE = "mart.fvi_index"
+SEGMENT_TABLE = "mart.mine_segments"
 EVENT_TIMESTAMP = "event_timestamp"
 CREATED_TIMESTAMP = "created_timestamp"
 VINTAGE = "vintage_known_at"
@@ -26,8 +28,9 @@ FROZEN_TAG = "frozen_because"
 
 
 def build_objects(versions: Iterable[FeatureVersion]) -> list[Any]:
-    """Feast's objects for the versions: entity `mine`, view `mine_index`, and for version N the view
-    `mine_features_vN` and the services `fvi_vN` (the model's inputs) and `fvi_serving_vN` (with context and index).
+    """Feast's objects for the versions: entity `mine`, views `mine_index` and `mine_segment`, and for version N the
+    view `mine_features_vN` and the services `fvi_vN` (the model's inputs) and `fvi_serving_vN` (with context and the
+    index).
 
     A frozen version's view is not for the online store, so that nothing writes to it, and its history answers with the
     reason.
@@ -41,7 +44,7 @@ def build_objects(versions: Iterable[FeatureVersion]) -> list[Any]:
         description="A coal mine: msha:0102838 in the U.S. panel, gem:M0086 elsewhere.",
     )
     index = _index_view(mine)
-    objects: list[Any] = [mine, index]
+    objects: list[Any] = [mine, index, _segment_view(mine)]
     for version in versions:
         objects.extend(_objects_of(version, mine, index))
     return objects
@@ -146,6 +149,43 @@ def _index_view(mine: Any) -> Any:
             description="The current index of each mine.",
         ),
         description="The index of a mine and the points of its pillars.",
+    )
+
+
+def _segment_view(mine: Any) -> Any:
+    from feast import FeatureView, Field
+    from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import PostgreSQLSource
+    from feast.types import Float64, Int64, String
+
+    columns = [
+        ("segment", Int64, "The number of the mine's segment; null once the mine has left the cohort."),
+        ("segment_name", String, "What the segment is called, by its profile."),
+        ("silhouette", Float64, "How well the mine fits: 1 far from other segments, 0 between two."),
+        ("next_segment_name", String, "The nearest other segment."),
+    ]
+    return FeatureView(
+        name=SEGMENT_VIEW,
+        entities=[mine],
+        ttl=None,
+        schema=[
+            Field(name=JOIN_KEY, dtype=String),
+            # another name than the features' as-of year, which may differ
+            Field(name="segment_as_of_year", dtype=Int64, description="The as-of year of the cohort."),
+            *(Field(name=name, dtype=kind, description=text) for name, kind, text in columns),
+        ],
+        source=PostgreSQLSource(
+            name="mine_segments",
+            query=(
+                f"select {JOIN_KEY}, {EVENT_TIMESTAMP}, {CREATED_TIMESTAMP}, as_of_year as segment_as_of_year, "  # noqa: S608
+                f"{', '.join(name for name, _, _ in columns)} from {SEGMENT_TABLE}"
+            ),
+            timestamp_field=EVENT_TIMESTAMP,
+            # when the segments were computed: nobody knew them before, so no history of features has them
+            created_timestamp_column=CREATED_TIMESTAMP,
+            description="One row per mine, as-of year and fit.",
+        ),
+        description="The segment of a mine: context for people, no input of a model.",
+        tags={"role": "context"},
     )
 
 

@@ -31,6 +31,10 @@ _SCORE_COLUMNS = (
     "model_version",
     "scored_at",
 )
+_HISTORY = sql.SQL(
+    "insert into mart.fvi_score_history ({columns}) select {columns} from mart.fvi_scores where as_of_year = %s "
+    "on conflict do nothing"  # of a moment there is one scoring
+)
 _REASON_COLUMNS = ("mine_id", "as_of_year", HORIZON, "rank", "feature", "value", "contribution", "reason_in_words")
 
 
@@ -107,15 +111,18 @@ def score_current(
 def write_scores(connection: psycopg.Connection, scored: ScoredCohort) -> bool:
     """Make what the marts say of the frames' as-of year what the frames say, in one transaction; commits.
 
-    Returns whether anything changed: the same scores of the same version are left alone, with the time they
-    were made.
+    New scores enter mart.fvi_score_history too, whole: a mine that they lack had left the cohort by then. Returns
+    whether anything changed: the same scores of the same version are left alone, with the time they were made.
     """
     if scored.scores.is_empty():
         raise ScoringError("There is no score to write. Is the cohort of the last as-of year empty?")
     year = int(scored.scores["as_of_year"][0])
     with connection.transaction():
+        rescored = _replace(connection, "fvi_scores", _SCORE_COLUMNS, scored.scores, year, compared=_SCORE_COLUMNS[:-1])
+        if rescored:
+            connection.execute(_HISTORY.format(columns=_listed(_SCORE_COLUMNS)), [year])
         changed = [
-            _replace(connection, "fvi_scores", _SCORE_COLUMNS, scored.scores, year, compared=_SCORE_COLUMNS[:-1]),
+            rescored,
             _replace(connection, "score_reasons", _REASON_COLUMNS, scored.reasons, year, compared=_REASON_COLUMNS),
             write_explanations(connection, scored.explanations, scored.bases, year) > 0,
         ]

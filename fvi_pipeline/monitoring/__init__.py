@@ -1,5 +1,7 @@
-"""Watching the features: how their values lie now, how far they have moved from the training data, and the catalogue.
+"""Watching features and scores: how they lie, how far they have moved from the training data, whether scores came true,
+and the catalogue.
 
-Measuring is in `statistics` and `drift`, the table ops.monitoring in `store`, what people see in `pictures`, `rows` and
-`document`. Whether a move calls for a new model is not decided here.
+Moves are in `drift` and `year_drift`, scores in `scores`, `outcomes` and `performance`, what calls for a new model in
+`retraining`; the table ops.monitoring in `store`, what people see in `pictures`, `report`, `catalogue_rows` and
+`document`. Asking for a run is not done here.
 """

@@ -32,10 +32,9 @@ counts that became known later than its `created_timestamp`. A feature that cann
 Null to deviation are over the latest vintages of all mines and years. *Tells of viability*: mutual information with
 viability three years later, as a part of all there is to know (0 to 1), on training rows as known then. *PSI* and
 *KS*: population stability index and Kolmogorov-Smirnov statistic of the newest cohort against the training data;
-*moved*: the index is 0.1 (moderate) or 0.25 (large) or more, and more than chance gives. What is the same for all
-mines of a year, such as a price, has always moved far from the mixture of many years. *Model*: the champion reads an
-`input`, a `candidate` waits for the next training. How drift is measured is told in
-[decision 27](decisions/0027-drift-against-the-training-data.md).
+*moved*: the index is 0.1 (moderate) or 0.25 (large) or more, and more than chance and an ordinary year give. What all
+mines of a year share, such as a price, has no index and is judged by the training years. *Model*: the champion reads
+an `input`, a `candidate` waits for the next training. How drift is judged is told in [monitoring](monitoring.md).
 """
 _FIGURES_HEAD = (
     "| feature | null | least | mean | largest | deviation | tells of viability | PSI | KS | moved | model |",

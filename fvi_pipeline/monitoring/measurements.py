@@ -1,5 +1,5 @@
-"""What is measured about features in one run, as rows of ops.monitoring. Arithmetic belongs to `statistics`, `drift`
-and `weights.information_gain`, reading and writing to `store`.
+"""What is measured about features in one run, as rows of ops.monitoring. Arithmetic belongs to `statistics`, `drift`,
+`year_drift` and `weights.information_gain`, reading and writing to `store`; scores have `scores` and `performance`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import Any
 
 import polars as pl
 
-from fvi_pipeline.monitoring.drift import Drift, drift
+from fvi_pipeline.monitoring.drift import Drift
 from fvi_pipeline.monitoring.statistics import statistics
 from fvi_pipeline.monitoring.training_rows import GAIN_HORIZON_YEARS, TrainingRows
+from fvi_pipeline.monitoring.year_drift import Move, YearDrift, moves
 from fvi_pipeline.weights.information_gain import information_gain
 
 FEATURE = "feature"
@@ -44,20 +45,62 @@ class Measurement:
 
 
 def measure_features(
-    cohort: Cohort, features: Sequence[str], training: TrainingRows | None, moves: Mapping[str, Drift]
+    cohort: Cohort,
+    features: Sequence[str],
+    training: TrainingRows | None,
+    moved: Mapping[str, Move],
+    importance: Mapping[str, float] | None = None,
 ) -> list[Measurement]:
-    """Every measure of every feature, also those that could not be taken; `moves` are those of `drifts`."""
+    """Every measure of every feature, also those that could not be taken.
+
+    Args:
+        cohort: the mines that are scored now.
+        features: all that are described.
+        training: what the model learned from; None: there is no model.
+        moved: the moves that `drifts` found.
+        importance: the part of the scores' contributions that each feature makes; see `store.importance`.
+    """
     measured = [*_lie(cohort, features), *_told(features, training), *_read(features, training)]
-    return measured + list(_moved(features, moves, training))
+    measured += [
+        Measurement(FEATURE, feature, "importance", None if importance is None else importance.get(feature, 0.0))
+        for feature in features
+    ]
+    return measured + list(_moved(features, moved, training))
 
 
-def drifts(cohort: Cohort, features: Sequence[str], training: TrainingRows | None) -> dict[str, Drift]:
+def drifts(cohort: Cohort, features: Sequence[str], training: TrainingRows | None) -> dict[str, Move]:
     """The move of each feature from the training rows to the cohort; empty when one of them is."""
     if training is None or training.features.is_empty() or cohort.rows.is_empty():
         return {}
     # a feature that was described after the training set was made is not in it
     known = [feature for feature in features if feature in training.features.columns]
-    return {each.feature: each for each in drift(training.features, cohort.rows, known)}
+    return {each.feature: each for each in moves(training.features, cohort.rows, known, "as_of_year")}
+
+
+def details_of(move: Move, training: TrainingRows) -> dict[str, Any]:
+    """What a move was judged by."""
+    if isinstance(move, YearDrift):
+        return {
+            "level": move.level,
+            "judged_by": "years",
+            "value": move.value,
+            "training_values": {str(year): value for year, value in move.years},
+            "years_below": move.below,
+            "deviations_outside": move.beyond,
+            "by_chance": move.by_chance,
+            "level_of_missing": move.absent,
+        }
+    return {
+        "level": move.level,
+        "judged_by": "mines",
+        "by_chance": move.psi_by_chance,
+        "of_training_years": move.psi_of_years,
+        "upper_ends": list(move.bins.upper_ends),
+        "single_values": list(move.bins.single_values),
+        "training_shares": list(move.reference_shares),
+        "cohort_shares": list(move.current_shares),
+        "training_rows": training.features.height,
+    }
 
 
 def _lie(cohort: Cohort, features: Sequence[str]) -> Iterator[Measurement]:
@@ -92,22 +135,21 @@ def _read(features: Sequence[str], training: TrainingRows | None) -> Iterator[Me
         yield Measurement(FEATURE, feature, "model_input", value, training.description if training else None)
 
 
-def _moved(features: Sequence[str], moves: Mapping[str, Drift], training: TrainingRows | None) -> Iterator[Measurement]:
+def _moved(features: Sequence[str], moved: Mapping[str, Move], training: TrainingRows | None) -> Iterator[Measurement]:
     for feature in features:
-        each = moves.get(feature)
+        each = moved.get(feature)
         if each is None or training is None:
             for measure in ("psi", "ks", "outside_training"):
                 yield Measurement(FEATURE, feature, measure, None)
             continue
-        details = {
-            "level": each.level,
-            "by_chance": each.psi_by_chance,
-            "upper_ends": list(each.bins.upper_ends),
-            "single_values": list(each.bins.single_values),
-            "training_shares": list(each.reference_shares),
-            "cohort_shares": list(each.current_shares),
-            "training_rows": training.features.height,
-        }
-        yield Measurement(FEATURE, feature, "psi", each.psi, training.description, details)
-        yield Measurement(FEATURE, feature, "ks", each.ks, training.description)
-        yield Measurement(FEATURE, feature, "outside_training", each.outside, training.description)
+        psi, ks, outside = _figures(each)
+        yield Measurement(FEATURE, feature, "psi", psi, training.description, details_of(each, training))
+        yield Measurement(FEATURE, feature, "ks", ks, training.description)
+        yield Measurement(FEATURE, feature, "outside_training", outside, training.description)
+
+
+def _figures(move: Move) -> tuple[float | None, float | None, float | None]:
+    """Index, statistic and the part beyond the extremes; of a value that a year's mines share there are no shares."""
+    if isinstance(move, Drift):
+        return move.psi, move.ks, move.outside
+    return None, None, None if move.value is None or not move.years else float(move.is_outside)

@@ -1,4 +1,6 @@
-"""The cohort out of gold, and measurements in and out of ops.monitoring. What is measured belongs to `measurements`."""
+"""The cohort and its scores out of the warehouse, and measurements in and out of ops.monitoring. What is measured
+belongs to `measurements`; scores with their outcomes are read in `outcomes`.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +29,30 @@ def newest_cohort(connection: psycopg.Connection, features: Sequence[str]) -> Co
     ).format(features=sql.SQL(", ").join(map(sql.Identifier, features)))
     rows = connection.execute(query, [found[0]]).fetchall()
     return Cohort(pl.DataFrame(rows, schema=dict.fromkeys(features, pl.Float64), orient="row"), found[0])
+
+
+def served_scores(connection: psycopg.Connection, version: str) -> tuple[int, list[tuple[str, int, float]]] | None:
+    """The newest as-of year that a version has scored, with mine, horizon and score; None: it has scored nothing."""
+    rows = connection.execute(
+        "select as_of_year, mine_id, horizon_years, fvi_score from mart.fvi_scores where model_version = %s "
+        "and as_of_year = (select max(as_of_year) from mart.fvi_scores)",
+        [version],
+    ).fetchall()
+    return (int(rows[0][0]), [(row[1], row[2], row[3]) for row in rows]) if rows else None
+
+
+def importance(connection: psycopg.Connection, version: str) -> dict[str, float] | None:
+    """The part that each feature makes of the contributions (in absolute value, of all horizons) to the newest scores
+    of a version; None: its scores are not explained.
+    """
+    rows = connection.execute(
+        # exact sums: those of floating point follow the order of the rows, and every run would differ from the last
+        "select feature, avg(abs(contribution)::numeric) from mart.score_explanations where model_version = %s "
+        "and as_of_year = (select max(as_of_year) from mart.score_explanations) group by feature order by feature",
+        [version],
+    ).fetchall()
+    total = sum(float(mean) for _, mean in rows)
+    return {str(feature): float(mean) / total for feature, mean in rows} if total > 0 else None
 
 
 def write_measurements(
@@ -65,6 +91,12 @@ def newest_measurements(connection: psycopg.Connection, subject: str) -> list[Me
         "select max(measured_at) from ops.monitoring where subject = %s) order by name, measure"
     ).format(columns=sql.SQL(", ").join(map(sql.Identifier, _COLUMNS)))
     return [Measurement(*row) for row in connection.execute(query, [subject, subject]).fetchall()]
+
+
+def newest_moment(connection: psycopg.Connection, subject: str) -> datetime | None:
+    """When a subject came out differently last; None: it was never measured."""
+    row = connection.execute("select max(measured_at) from ops.monitoring where subject = %s", [subject]).fetchone()
+    return row[0] if row else None
 
 
 def _key(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
@@ -58,10 +58,25 @@ class Settings(BaseSettings):
     quality_floor: Annotated[float, Field(ge=0, le=100)] = 70
     """Least score of a metric's data quality, of 100, with which a night goes on to training (`FVI_QUALITY_FLOOR`)."""
 
-    @field_validator("home")
+    engine: Literal["polars", "spark"] = "polars"
+    """What computes the information gain (`FVI_ENGINE`): polars in the run's own process, or Spark."""
+    spark_master: str = "local[*]"
+    """Address of Spark's master (`FVI_SPARK_MASTER`), for `FVI_ENGINE=spark`."""
+    exports_dir: Path | None = None
+    """Folder of the Parquet exports (`FVI_EXPORTS_DIR`), which Spark's executors must see too; unset: in the home."""
+    retraining_importance: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """A training is asked for when features that moved far make more than this part of the scores' contributions
+    (`FVI_RETRAINING_IMPORTANCE`)."""
+    retraining_score_psi: Annotated[float, Field(gt=0)] = 0.25
+    """The same when the scores of a horizon moved by more than this population stability index
+    (`FVI_RETRAINING_SCORE_PSI`)."""
+    retraining_cooldown_days: Annotated[float, Field(ge=0)] = 3
+    """Days after a training, or a request for one, in which none is asked for (`FVI_RETRAINING_COOLDOWN_DAYS`)."""
+
+    @field_validator("home", "exports_dir")
     @classmethod
-    def _absolute_home(cls, home: Path) -> Path:
-        return home.expanduser().resolve()
+    def _absolute_folder(cls, folder: Path | None) -> Path | None:
+        return folder.expanduser().resolve() if folder else None
 
     @field_validator("database_url")
     @classmethod

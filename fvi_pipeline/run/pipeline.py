@@ -20,10 +20,12 @@ from dagster._core.events.log import EventLogEntry
 from fvi_pipeline.definitions import MAIN_JOB, build_defs
 from fvi_pipeline.defs.companions import CLOSING_YEARS, PRODUCTION_FORECASTS, STATUS_FORECASTS
 from fvi_pipeline.defs.evidence import CHUNKS, FEEDS_OF_DOCUMENTS
+from fvi_pipeline.defs.features import ONLINE_INDEX
 from fvi_pipeline.defs.landing import RUN_LOCK
 from fvi_pipeline.defs.model import EXPLANATIONS, REASONS, SCORES, STUDIES
 from fvi_pipeline.defs.replay import GROUP as POINT_IN_TIME
 from fvi_pipeline.defs.serving import BENTO
+from fvi_pipeline.defs.weights import INDEX
 from fvi_pipeline.feeds.ingest import unseen_files
 from fvi_pipeline.model.companions.predictor import PRODUCTION_MODEL, STATUS_MODEL
 from fvi_pipeline.model.scoring import MODEL_NAME
@@ -42,6 +44,7 @@ _STAGE_TITLES = {
     "warehouse": "dbt: bronze, silver, gold, marts, and their tests",
     "training": "Challenger trained and tested, and the gate",
     "mart__backtest_predictions": "The model tested from other origins",
+    "segments": "Mines in segments",
     "fvi_scores": "Scores and reasons",
     "companions": "Models of next year's production and status, and the gate",
     "mart__production_forecasts": "Next year's production",
@@ -141,6 +144,34 @@ def change_champion(settings: Settings, servers: Servers, say: Say, model_name: 
         RunFailed: a stage failed; the champion is the new one all the same.
         PlatformError: another run is under way; nothing was changed.
     """
+
+    def reign() -> str:
+        version = change()
+        say(f"Version {version} is the champion of {model_name}.")
+        # the same command would change the champion once more
+        return f"run `fvi promote {version} --model {model_name} --reason REASON`: it is the champion already"
+
+    _change_and_follow(settings, servers, say, reign, follows_from(model_name))
+
+
+def change_weights(settings: Settings, servers: Servers, say: Say, change: Callable[[], None]) -> None:
+    """Let `change` change the weights in force while no run is under way, and compute the index with them.
+
+    Raises:
+        RunFailed: the index could not be computed; the weights are the new ones all the same.
+        PlatformError: another run is under way; nothing was changed.
+    """
+
+    def weigh() -> str:
+        change()
+        return "materialise mart/fvi_index and what follows it; tonight's run does it too"
+
+    _change_and_follow(settings, servers, say, weigh, dg.AssetSelection.assets(INDEX, ONLINE_INDEX))
+
+
+def _change_and_follow(
+    settings: Settings, servers: Servers, say: Say, change: Callable[[], str], selection: dg.AssetSelection
+) -> None:
     with (
         connect(servers.database_url, autocommit=True) as connection,
         _only_run(connection),
@@ -148,12 +179,9 @@ def change_champion(settings: Settings, servers: Servers, say: Say, model_name: 
         DagsterInstance.get() as instance,
     ):
         definitions = build_defs(settings=settings)
-        version = change()
-        say(f"Version {version} is the champion of {model_name}.")
-        # the same command would change the champion once more
-        again = f"run `fvi promote {version} --model {model_name} --reason REASON`: it is the champion already"
+        again = change()
         log = settings.home / "logs" / "run.log"
-        _execute(definitions, instance, str(uuid.uuid4()), follows_from(model_name), meter, say, log, again)
+        _execute(definitions, instance, str(uuid.uuid4()), selection, meter, say, log, again)
 
 
 def _downstream_of(feeds: list[str]) -> dg.AssetSelection:

@@ -95,11 +95,12 @@ def _print_features(out: Console, connection: psycopg.Connection) -> None:
     )
     furthest = connection.execute(
         "select feature, drift_psi from mart.feature_catalogue where drift_level <> 'stable' "
-        "order by drift_psi desc, feature limit 5"
+        "order by drift_level <> 'large', drift_psi desc nulls last, feature limit 5"
     ).fetchall()
     if furthest:
-        listed = ", ".join(f"{feature} (PSI {psi:.2f})" for feature, psi in furthest)
-        out.print(f"Furthest: {listed}. All of them: fvi catalogue")
+        # what all mines of a year share has no index
+        listed = ", ".join(feature if psi is None else f"{feature} (PSI {psi:.2f})" for feature, psi in furthest)
+        out.print(f"Furthest: {listed}. All of them: fvi drift")
 
 
 def _print_champion(out: Console, connection: psycopg.Connection) -> None:

@@ -122,6 +122,9 @@ class MetricWeight(BaseModel):
     base_weight: float
     quality: float
     information_gain: float | None = Field(description="Null where nothing has been measured")
+    override_weight: float | None = Field(default=None, description="Set by somebody in place of the dynamic weight")
+    override_author: str | None = None
+    override_reason: str | None = None
     computed_at: AwareDatetime
 
 

@@ -6,6 +6,8 @@ from real ones, except by the marker `SIMULATED.json`.
 """
 
 from fvi_pipeline.simulator.config import (
+    PublishedShift,
+    RegimeChange,
     SimulationConfig,
     SimulationConfigError,
     SurvivalCoefficients,
@@ -17,6 +19,8 @@ from fvi_pipeline.simulator.truth import PlantedDefect, SimulatedTruth
 __all__ = [
     "MARKER_NAME",
     "PlantedDefect",
+    "PublishedShift",
+    "RegimeChange",
     "SimulatedTruth",
     "SimulationConfig",
     "SimulationConfigError",

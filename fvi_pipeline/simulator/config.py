@@ -6,8 +6,8 @@ Only frozen descriptions and their checks belong here; the arithmetic is in `pro
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, get_args
 
 
 class SimulationConfigError(ValueError):
@@ -45,6 +45,29 @@ class StatusRates:
     active_given_closed_next_year: float = 0.18
 
 
+PublishedColumn = Literal["production_short_tons", "average_employees", "labor_hours"]
+
+
+@dataclass(frozen=True)
+class PublishedShift:
+    """From `from_year` on, EIA publishes `factor` times what a mine had: hours are counted otherwise, say."""
+
+    column: PublishedColumn
+    from_year: int
+    factor: float
+
+
+@dataclass(frozen=True)
+class RegimeChange:
+    """From as-of year `from_year` on, mines close by other coefficients: what told of survival tells less, or nothing.
+
+    Frailty is a mine's own and stays; so does the chance of a restart.
+    """
+
+    from_year: int
+    survival: SurvivalCoefficients
+
+
 @dataclass(frozen=True)
 class SimulationConfig:
     """One simulation. `mines` counts the U.S. mines ever in the panel; years are inclusive as-of years.
@@ -63,6 +86,8 @@ class SimulationConfig:
     oracle_paths: int = 200
     survival: SurvivalCoefficients = field(default_factory=SurvivalCoefficients)
     status: StatusRates = field(default_factory=StatusRates)
+    shifts: tuple[PublishedShift, ...] = ()
+    regime_change: RegimeChange | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings under which no panel, cohort or outcome could exist."""
@@ -78,6 +103,20 @@ class SimulationConfig:
             raise SimulationConfigError("share_open_in_first_year is a share: keep it above 0 and at most 1.")
         if self.survival.frailty_sd < 0 or not 0 <= self.survival.annual_restart_probability < 1:
             raise SimulationConfigError("frailty_sd may not be negative; annual_restart_probability is in [0, 1).")
+        for shift in self.shifts:
+            if shift.column not in get_args(PublishedColumn) or shift.factor <= 0:
+                raise SimulationConfigError(
+                    f"{shift} cannot be drawn: name one of {', '.join(get_args(PublishedColumn))} and a factor above 0."
+                )
+        later = self.regime_change.survival if self.regime_change else self.survival
+        if later != replace(
+            later,
+            frailty_sd=self.survival.frailty_sd,
+            annual_restart_probability=self.survival.annual_restart_probability,
+        ):
+            raise SimulationConfigError(
+                "A change of regime leaves frailty_sd and annual_restart_probability as they are: give them alike."
+            )
         if self.oracle_paths < 10:
             raise SimulationConfigError("oracle_paths below 10 gives no usable oracle: ask for 200.")
 
@@ -86,9 +125,19 @@ class SimulationConfig:
         """The as-of years of the panel, first to last."""
         return range(self.first_year, self.last_year + 1)
 
+    def survival_in(self, year: int) -> SurvivalCoefficients:
+        """The coefficients by which mines close within the year after as-of year `year`."""
+        change = self.regime_change
+        return change.survival if change and year >= change.from_year else self.survival
+
     def as_record(self) -> dict[str, Any]:
         """The settings as plain values, as the marker file of the folder carries them."""
-        return asdict(self)
+        record = asdict(self)
+        if not self.shifts:
+            del record["shifts"]  # folders from before there were shifts are the same simulation
+        if self.regime_change is None:
+            del record["regime_change"]
+        return record
 
 
 def small_simulation_config(seed: int = 20240401, *, defects: bool = True) -> SimulationConfig:

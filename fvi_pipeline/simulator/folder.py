@@ -29,6 +29,7 @@ from fvi_pipeline.simulator.market_files import write_markets
 from fvi_pipeline.simulator.mines import MineAttributes, draw_attributes
 from fvi_pipeline.simulator.oracle import cohort_mask
 from fvi_pipeline.simulator.process import Population, draw_population, logistic
+from fvi_pipeline.simulator.shifts import as_published
 from fvi_pipeline.simulator.truth import PlantedDefect, SimulatedTruth
 
 MARKER_NAME = "SIMULATED.json"
@@ -58,7 +59,7 @@ def write_landing_folder(folder: Path, config: SimulationConfig) -> SimulatedTru
 
 def _write_draft(draft: Path, folder: Path, config: SimulationConfig) -> SimulatedTruth:
     population, mines = draw_population(config), draw_attributes(config)
-    eia, gem = build_years(config, population, mines), build_gem(config, population, mines)
+    eia, gem = build_years(config, as_published(config, population), mines), build_gem(config, population, mines)
     defects: list[PlantedDefect] = []
     if config.defects:
         defects = [*plant_in_eia(eia), *plant_in_gem(gem), *plant_files(draft, config)]
@@ -87,7 +88,8 @@ def _move(draft: Path, folder: Path) -> None:
 def simulate_truth(config: SimulationConfig) -> SimulatedTruth:
     """The truth of a simulation whose files nobody needs: no row counts, no defects, no folder."""
     population, mines = draw_population(config), draw_attributes(config)
-    return _truth(Path(), config, population, mines, build_years(config, population, mines), {}, ())
+    eia = build_years(config, as_published(config, population), mines)
+    return _truth(Path(), config, population, mines, eia, {}, ())
 
 
 def _refuse_other_content(folder: Path, marker: dict[str, Any]) -> None:
@@ -117,7 +119,7 @@ def _truth(
         folder=folder,
         config=config,
         population=population,
-        panel=_panel(config, population, mines),
+        panel=_panel(config, as_published(config, population), mines),
         mine_ids=tuple(mine.mine_id for mine in mines),
         rows=rows,
         production_short_tons_by_year={year.year: sum(row.production for row in year.rows) for year in eia},

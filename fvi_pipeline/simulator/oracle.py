@@ -124,7 +124,9 @@ def _viability_of_part(
         state = step(state, employees, normal)
         production, employees, hours = state.measures()
         later_price = next_log_coal_price(log_price, normal())
-        odds = closing_log_odds(state, production, employees, hours, later_price - log_price, beta)
+        odds = _closing_log_odds_in(
+            config, years + config.first_year + ahead, state, (production, employees, hours), later_price - log_price
+        )
         log_price = later_price
         for j, node in enumerate(nodes):
             goes_on = logistic(-(odds + np.float32(node)))
@@ -133,6 +135,24 @@ def _viability_of_part(
             mean = np.stack([a.mean(axis=1, dtype=np.float64) for a in alive], axis=1)
             result[:, HORIZONS_YEARS.index(ahead + 1)] = (weights * mean).sum(axis=1)
     return result
+
+
+def _closing_log_odds_in(
+    config: SimulationConfig,
+    as_of_years: Array,
+    state: MineState,
+    measures: tuple[Array, Array, Array],
+    coal_price_change: Array,
+) -> Array:
+    """Log odds of closing, each row by the coefficients of its own year."""
+    production, employees, hours = measures
+    odds = closing_log_odds(state, production, employees, hours, coal_price_change, config.survival)
+    change = config.regime_change
+    if change is None:
+        return odds
+    later = closing_log_odds(state, production, employees, hours, coal_price_change, change.survival)
+    changed: Array = np.where((as_of_years >= change.from_year)[:, None], later, odds)
+    return changed
 
 
 def _spread(population: Population, rows: Array, years: Array, shape: tuple[int, int]) -> tuple[MineState, Array]:

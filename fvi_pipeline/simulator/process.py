@@ -177,7 +177,12 @@ def draw_population(config: SimulationConfig) -> Population:
         states.append(state)
         producing[:, t] |= enters
         log_odds[:, t] = closing_log_odds(
-            state, production[:, t], employees[:, t], hours[:, t], float(log_coal[t + 1] - log_coal[t]), beta
+            state,
+            production[:, t],
+            employees[:, t],
+            hours[:, t],
+            float(log_coal[t + 1] - log_coal[t]),
+            config.survival_in(config.first_year + t),
         )
         draw = rng.random(mines)
         goes_on = draw >= logistic(log_odds[:, t] + frailty)

@@ -19,7 +19,7 @@ def score_step(reader: Reader, mine_id: str, year: int, horizon_years: int, as_o
     """A stored score with the features that moved it most, each as known when it was scored.
 
     Raises:
-        TraceError: there is no such score, or it is younger than `as_of` (the marts keep the newest scores only).
+        TraceError: there is no such score, or it is younger than `as_of` (reasons are kept of the newest scores only).
     """
     scores = _scores(reader, mine_id, year)
     score = next((row for row in scores if row["horizon_years"] == horizon_years), None)
@@ -27,8 +27,8 @@ def score_step(reader: Reader, mine_id: str, year: int, horizon_years: int, as_o
         raise TraceError(_no_score(reader, mine_id, year, horizon_years))
     if as_of is not None and score["scored_at"] > as_of:
         raise TraceError(
-            f"The score was made on {score['scored_at']:%Y-%m-%d %H:%M} UTC, and mart.fvi_scores keeps no older one. "
-            "Trace a feature with --as-of, or leave --as-of out."
+            f"The score was made on {score['scored_at']:%Y-%m-%d %H:%M} UTC; mart.fvi_score_history has the ones "
+            "before it, without their reasons. Trace a feature with --as-of, or leave --as-of out."
         )
     reasons = reader.rows(
         "select feature, value, contribution, reason_in_words from mart.score_reasons "

@@ -1,10 +1,12 @@
-"""Weights and index in and out of the warehouse and Redis. Arithmetic belongs to the other modules."""
+"""Weights in and out of the warehouse and Redis, both in one step. Arithmetic belongs to `dynamic_weights`, the
+overrides to `overrides`, the index to `index_store`.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,37 +15,15 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from fvi_pipeline.features.catalogue import IndexMetric
 from fvi_pipeline.weights.dynamic_weights import Weight
 from fvi_pipeline.weights.errors import WeightsError
-from fvi_pipeline.weights.index import KEYS
 
 if TYPE_CHECKING:
     import redis
 
 WEIGHTS_KEY = "fvi:weights"
-GAIN_HORIZON_YEARS = 3
-
-
-def metric_history(
-    connection: psycopg.Connection, metrics: Sequence[IndexMetric], as_of: datetime | None = None
-) -> pl.DataFrame:
-    """Metrics of each mine and year as first known, with viability three years later.
-
-    Only rows whose outcome is known `as_of` (default: all that the warehouse knows), and whose metrics were
-    known before the outcome was: what is learned afterwards tells nothing of it.
-    """
-    query = sql.SQL(
-        "select {metrics}, outcomes.viable from gold.gold_mine_index_metrics as metrics "
-        "join gold.gold_mine_outcomes as outcomes on outcomes.mine_id = metrics.mine_id "
-        "and outcomes.as_of_year = metrics.as_of_year and outcomes.horizon_years = %s "
-        "where metrics.created_timestamp = ("
-        "select min(first.created_timestamp) from gold.gold_mine_index_metrics as first "
-        "where first.mine_id = metrics.mine_id and first.as_of_year = metrics.as_of_year) "
-        "and metrics.created_timestamp < outcomes.outcome_known_at "
-        "and (%s::timestamptz is null or outcomes.outcome_known_at <= %s)"
-    ).format(metrics=_columns(metrics))
-    return _frame(connection, query, [GAIN_HORIZON_YEARS, as_of, as_of])
+_FIELDS = tuple(field.name for field in fields(Weight))
+_NAMES = sql.SQL(", ").join(map(sql.Identifier, _FIELDS))
 
 
 def metric_quality(connection: psycopg.Connection) -> dict[str, float]:
@@ -74,6 +54,24 @@ def newest_weights(connection: psycopg.Connection) -> dict[str, float]:
     return {str(metric): float(weight) for metric, weight in rows}
 
 
+def newest_nights(connection: psycopg.Connection, limit: int = 2) -> list[tuple[date, list[Weight]]]:
+    """The newest nights and their weights, the newest first."""
+    nights = connection.execute(
+        "select distinct night from mart.fvi_weights order by night desc limit %s", [limit]
+    ).fetchall()
+    return [(night, [_weight(row) for row in _night(connection, night)]) for (night,) in nights]
+
+
+def weight_history(connection: psycopg.Connection, nights: int = 365) -> pl.DataFrame:
+    """night, metric, weight (share) of the newest nights, ascending."""
+    rows = connection.execute(
+        "select night, metric, weight from mart.fvi_weights where night > "
+        "(select max(night) from mart.fvi_weights) - %s::int order by night, metric",
+        [nights],
+    ).fetchall()
+    return pl.DataFrame(rows, schema={"night": pl.Date, "metric": pl.String, "weight": pl.Float64}, orient="row")
+
+
 def write_weights(
     connection: psycopg.Connection,
     client: redis.Redis,
@@ -81,25 +79,46 @@ def write_weights(
     night: date,
     computed_at: datetime,
 ) -> None:
-    """Replace the night's rows in one transaction, then Redis's hash by the newest night in one MULTI.
+    """Replace the night's rows, and Redis's hash by the newest night, in one step.
 
-    No reader sees half of either. A night that runs again with the same result keeps its rows and their
-    computed_at. When the process dies between the two, running the night again brings Redis up to date.
+    A night that runs again with the same result keeps its rows and their computed_at.
     """
-    rows = [{**asdict(weight), "night": night, "computed_at": computed_at} for weight in weights]
-    with connection.transaction(), connection.cursor() as cursor:
-        # two runs of one night follow each other
-        cursor.execute("lock table mart.fvi_weights in share row exclusive mode")
-        if _without_time(rows) != _without_time(_night(connection, night)):
-            cursor.execute("delete from mart.fvi_weights where night = %s", [night])
-            cursor.executemany(
-                "insert into mart.fvi_weights (metric, night, weight, bounded_weight, information_gain, "
-                "quality, base_weight, computed_at) values (%(metric)s, %(night)s, %(weight)s, "
-                "%(bounded_weight)s, %(information_gain)s, %(quality)s, %(base_weight)s, %(computed_at)s)",
-                rows,
-            )
-    connection.commit()
-    publish_weights(connection, client)
+
+    def change(cursor: psycopg.Cursor) -> None:
+        rows = [{**asdict(weight), "night": night, "computed_at": computed_at} for weight in weights]
+        if _without_time(rows) == _without_time(_night(connection, night)):
+            return
+        cursor.execute("delete from mart.fvi_weights where night = %s", [night])
+        cursor.executemany(
+            sql.SQL(
+                "insert into mart.fvi_weights (night, computed_at, {}) values (%(night)s, %(computed_at)s, {})"
+            ).format(_NAMES, sql.SQL(", ").join(map(sql.Placeholder, _FIELDS))),
+            rows,
+        )
+
+    change_and_publish(connection, client, change)
+
+
+def change_and_publish(
+    connection: psycopg.Connection, client: redis.Redis, change: Callable[[psycopg.Cursor], None]
+) -> None:
+    """Let `change` change the weights, and publish the newest night, so that both happen or neither; commits.
+
+    Redis is written while the table's transaction is open: it changes at once for all its readers (MULTI), and when
+    it does not answer, the table is left as it was. Changes follow each other.
+    """
+    try:
+        with connection.transaction(), connection.cursor() as cursor:
+            cursor.execute("lock table mart.fvi_weights in share row exclusive mode")
+            change(cursor)
+            _publish(connection, client)
+        connection.commit()
+    except psycopg.Error:
+        # it broke after Redis had it: back to what the table holds, if there is still a way to it
+        if not connection.closed:
+            connection.rollback()
+            publish_weights(connection, client)
+        raise
 
 
 def publish_weights(connection: psycopg.Connection, client: redis.Redis) -> None:
@@ -108,9 +127,15 @@ def publish_weights(connection: psycopg.Connection, client: redis.Redis) -> None
     Raises:
         WeightsError: the table is empty.
     """
+    with connection.transaction():
+        connection.execute("lock table mart.fvi_weights in share row exclusive mode")
+        _publish(connection, client)
+    connection.commit()
+
+
+def _publish(connection: psycopg.Connection, client: redis.Redis) -> None:
     newest = connection.execute("select max(night) from mart.fvi_weights").fetchone()
     rows = _night(connection, newest[0]) if newest and newest[0] else []
-    connection.commit()
     if not rows:
         raise WeightsError("There are no weights to publish. Compute the night's weights first.")
     entries = {
@@ -125,77 +150,22 @@ def publish_weights(connection: psycopg.Connection, client: redis.Redis) -> None
         pipeline.execute()
 
 
-def current_metrics(connection: psycopg.Connection, metrics: Sequence[IndexMetric]) -> pl.DataFrame:
-    """KEYS and metrics of every mine as known now, ordered by mine."""
-    query = sql.SQL(
-        "select {keys}, {metrics} from gold.gold_mine_index_metrics as metrics where is_current order by mine_id"
-    ).format(keys=sql.SQL(", ").join(map(sql.Identifier, KEYS)), metrics=_columns(metrics))
-    return _frame(connection, query, [])
-
-
-def write_index(connection: psycopg.Connection, index: pl.DataFrame, computed_at: datetime) -> int:
-    """Replace the index of every mine in one transaction; returns the number of rows.
-
-    A mine whose row has not changed keeps it, computed_at included.
-    """
-    names = sql.SQL(", ").join(map(sql.Identifier, index.columns))
-    values = [sql.Identifier(name) for name in index.columns if name not in ("mine_id", "as_of_year")]
-    sets = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(name) for name in values)
-    old, new = (
-        sql.SQL(", ").join(sql.SQL("{}.{}").format(sql.Identifier(side), name) for name in values)
-        for side in ("fvi_index", "excluded")
-    )
-    with connection.transaction(), connection.cursor() as cursor:
-        cursor.execute("lock table mart.fvi_index in share row exclusive mode")
-        cursor.execute(
-            "create temporary table new_index (like mart.fvi_index including defaults) on commit drop; "
-            "alter table new_index drop column computed_at"
-        )
-        with cursor.copy(sql.SQL("copy new_index ({}) from stdin").format(names)) as copy:
-            for row in index.iter_rows():
-                copy.write_row(row)
-        cursor.execute(
-            "delete from mart.fvi_index as old where not exists (select from new_index as new "
-            "where new.mine_id = old.mine_id and new.as_of_year = old.as_of_year)"
-        )
-        cursor.execute(
-            sql.SQL(
-                "insert into mart.fvi_index ({names}, computed_at) select {names}, %s from new_index "
-                "on conflict (mine_id, as_of_year) do update set {sets}, computed_at = excluded.computed_at "
-                "where ({old}) is distinct from ({new})"
-            ).format(names=names, sets=sets, old=old, new=new),
-            [computed_at],
-        )
-    connection.commit()
-    return index.height
-
-
 def _night(connection: psycopg.Connection, night: date) -> list[dict[str, Any]]:
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(
-            "select metric, night, weight, bounded_weight, information_gain, quality, base_weight, "
-            "computed_at from mart.fvi_weights where night = %s order by metric",
+            sql.SQL("select night, computed_at, {} from mart.fvi_weights where night = %s order by metric").format(
+                _NAMES
+            ),
             [night],
         ).fetchall()
+
+
+def _weight(row: Mapping[str, Any]) -> Weight:
+    weight = Weight(**{name: row[name] for name in _FIELDS})
+    # a night from before targets were kept
+    return weight if row["target_weight"] is not None else replace(weight, target_weight=weight.bounded_weight)
 
 
 def _without_time(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     bare = [{name: value for name, value in row.items() if name != "computed_at"} for row in rows]
     return sorted(bare, key=lambda row: str(row["metric"]))
-
-
-def _columns(metrics: Sequence[IndexMetric]) -> sql.Composed:
-    return sql.SQL(", ").join(sql.Identifier("metrics", metric.name) for metric in metrics)
-
-
-def _frame(connection: psycopg.Connection, query: sql.Composed, parameters: Sequence[object]) -> pl.DataFrame:
-    cursor = connection.execute(query, parameters)
-    names = [column.name for column in cursor.description or ()]
-    types: Mapping[str, type[pl.DataType]] = {
-        "mine_id": pl.String,
-        "as_of_year": pl.Int64,
-        "viable": pl.Boolean,
-    }
-    timestamp = pl.Datetime("us", "UTC")
-    schema = {name: timestamp if name.endswith("_timestamp") else types.get(name, pl.Float64) for name in names}
-    return pl.DataFrame(cursor.fetchall(), schema=schema, orient="row")

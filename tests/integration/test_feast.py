@@ -25,7 +25,7 @@ from tests.integration.small_gold import A, B, Gold, at, catalogue_of, feature, 
 
 # values whose last bit is easily lost
 THIRD, TINY, HUGE = 1 / 3, 5e-324, 123456789.12345679
-NAMES = ["fvi_serving_v1", "fvi_v1", "mine", "mine_features_v1", "mine_index"]
+NAMES = ["fvi_serving_v1", "fvi_v1", "mine", "mine_features_v1", "mine_index", "mine_segment"]
 VIEW, SERVICE, SERVING = "mine_features_v1", "fvi_v1", "fvi_serving_v1"
 CATALOGUE = catalogue_of(feature("output"), feature("ash"))
 

@@ -128,7 +128,7 @@ def test_three_are_kept_and_those_that_something_serves(gold, redis_url):
     store = gold.open()
     assert online(store, "fvi_serving_v1", "output") == [(1.0,), (2.0,)]
     names = {view.name for view in store.list_feature_views()}
-    assert names == {"mine_index", *(f"mine_features_v{number}" for number in (1, 3, 4, 5))}
+    assert names == {"mine_index", "mine_segment", *(f"mine_features_v{number}" for number in (1, 3, 4, 5))}
 
     # a version leaves nothing behind in Redis, where all of a mine's views share one hash
     applied(gold, catalogues[5])

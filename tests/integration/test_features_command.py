@@ -33,6 +33,7 @@ def test_a_mine_is_shown_as_served_and_as_known_then(demo):
     assert asked.returncode == 0, asked.stderr
     then = json.loads(asked.stdout)
     assert (then["as_of_year"], then["read_from"], then["feature_service"]) == (2012, "history", "fvi_v1")
+    assert then["segment"] is None  # nobody knew it then
     assert len(then["features"]) >= 60
     for feature in then["features"]:
         assert feature["value"] == gold[feature["feature"]], feature

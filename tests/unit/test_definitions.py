@@ -40,7 +40,7 @@ def test_every_publisher_leads_to_the_bento(graph) -> None:
 def test_nothing_flows_back(graph) -> None:
     layers = ["publishers", "landing", "bronze", "silver", "gold"]
     beyond = {"feature_store", "weights", "model", "mart", "evidence", "serving", "documentation", "monitoring"}
-    beyond |= {replay.GROUP, STUDIES}
+    beyond |= {"segments", replay.GROUP, STUDIES}
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
         assert node.group_name in {*layers, *beyond}, key
@@ -123,11 +123,12 @@ def test_schedules_and_sensors_drive_what_they_say(definitions: dg.Definitions) 
         "nightly_weights_schedule": "0 2 * * *",
         "source_freshness_schedule": "0 6 * * *",
         "weekly_training_schedule": "0 3 * * 0",
+        "index_separation_schedule": "0 4 * * 0",
         "model_comparison_schedule": "0 5 * * 0",
         "second_opinion_schedule": "0 7 * * 0",
     }
     sensors = {sensor.name: sensor.default_status for sensor in definitions.sensors or []}
-    assert set(sensors) == {"landing_folder_sensor", "automation_conditions", "failure_webhook"}
+    assert set(sensors) == {"landing_folder_sensor", "automation_conditions", "failure_webhook", "retraining_sensor"}
     assert set(sensors.values()) == {dg.DefaultSensorStatus.RUNNING}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fvi_pipeline.features.catalogue import FEATURES_MODEL, HISTORY_MODEL, INDEX_MODEL
+from fvi_pipeline.features.catalogue import FEATURES_MODEL, HISTORY_MODEL, INDEX_MODEL, PILLARS
 
 OWN = "silver_mine_years.production_short_tons[t]"
 FEATURE = {
@@ -23,7 +23,9 @@ METRIC = {
     "pillar": "economics",
     "direction": "lower_is_better",
     "unit": "t",
+    "normalisation": "percentile",
     "base_weight": 1,
+    "sources": [OWN],
 }
 MACROS = {
     "relative_change": "{% macro relative_change(now, old) -%} {{ now }} / nullif({{ old }}, 0) - 1 {%- endmacro %}",
@@ -50,6 +52,8 @@ def write_manifest(
         f"model.tiny.{name}": _model(name, f"select * from {HISTORY_MODEL}", columns)
         for name, columns in models.items()
     }
+    questions = {pillar: f"Is the {pillar} good?" for pillar in PILLARS}
+    nodes[f"model.tiny.{INDEX_MODEL}"]["config"] = {"meta": {"pillars": questions}}
     nodes |= {f"model.tiny.{name}": _model(name, text, []) for name, text in (sql or {}).items()}
     path = folder / "manifest.json"
     path.write_text(

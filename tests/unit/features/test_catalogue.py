@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
 
@@ -70,12 +72,25 @@ def test_every_fault_is_named_at_once(tmp_path):
         ("direction", "up", "direction must be one of"),
         ("base_weight", 0, "base_weight"),
         ("base_weight", 1.5, "base_weight must be a number above 0"),
+        ("normalisation", "by feel", "normalisation must be one of"),
+        ("sources", [], "sources is missing"),
         ("unit", None, "unit is missing"),
     ],
 )
 def test_a_metric_that_contradicts_itself_is_refused(tmp_path, field, value, fault):
     path = write_manifest(tmp_path, [column("ash", FEATURE)], [column("debt", {**METRIC, field: value})])
     with pytest.raises(CatalogueError, match=fault):
+        load_catalogue(path)
+
+
+def test_every_pillar_has_its_question_and_no_other_has_one(tmp_path):
+    path = write_manifest(tmp_path, [column("ash", FEATURE)])
+    assert load_catalogue(path).pillar_questions["ecology"] == "Is the ecology good?"
+    manifest = json.loads(path.read_text())
+    (index,) = (node for node in manifest["nodes"].values() if node["name"] == "gold_mine_index_metrics")
+    index["config"]["meta"]["pillars"] = index["config"]["meta"]["pillars"] | {"ecology": "", "luck": "Has it any?"}
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(CatalogueError, match=r"pillar ecology.*must say its question.*pillar luck"):
         load_catalogue(path)
 
 

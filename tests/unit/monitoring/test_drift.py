@@ -125,6 +125,49 @@ def test_every_value_falls_into_one_bin() -> None:
     assert counts[:10].min() > 0.08 * len(values)
 
 
+def _years(effect: float, years: range, seed: int) -> pl.DataFrame:
+    """300 mines a year; each year has a luck of its own, shared by its mines."""
+    generator = np.random.default_rng(seed)
+    frames = [
+        pl.DataFrame({"year": [year] * 300, "output": generator.normal(effect * generator.normal(), 1, 300)})
+        for year in years
+    ]
+    return pl.concat(frames)
+
+
+def test_an_ordinary_year_is_no_move_though_its_mines_are() -> None:
+    past = _years(0.8, range(2001, 2013), seed=1)
+    found = []
+    for year in range(2013, 2033):
+        now = _years(0.8, range(year, year + 1), seed=year)
+        (alone,), (beside_years,) = drift(past, now, ["output"]), drift(past, now, ["output"], "year")
+        assert beside_years.psi == alone.psi
+        found.append((alone.level, beside_years.level))
+    assert sum(alone != "stable" for alone, _ in found) >= 12
+    # a new year lies further than each of the six that are judged once in seven times
+    assert sum(beside != "stable" for _, beside in found) <= 20 / 7 + 1
+
+
+def test_beside_like_years_a_move_is_named_as_without_them() -> None:
+    past, now = _years(0.0, range(2001, 2013), seed=1), _years(0.0, range(2013, 2014), seed=2)
+    (still,) = drift(past, now, ["output"], "year")
+    (moved,) = drift(past, now.with_columns(pl.col("output") + 0.5), ["output"], "year")
+    assert still.psi_of_years < 0.1
+    assert (still.level, moved.level) == ("stable", "moderate")
+
+
+def test_years_before_a_value_was_published_are_not_compared() -> None:
+    past = _years(0.0, range(2001, 2013), seed=1)
+    late = past.with_columns(pl.when(pl.col("year") > 2004).then("output").alias("output"))
+    now = _years(0.0, range(2013, 2014), seed=2)
+    (without,), (beside_years,) = drift(late, now, ["output"]), drift(late, now, ["output"], "year")
+    assert (without.level, beside_years.level) == ("large", "stable")
+    assert beside_years.reference_shares[-1] == 0
+    # one that is published no more has moved all the same
+    (gone,) = drift(late, now.with_columns(output=pl.lit(None, pl.Float64)), ["output"], "year")
+    assert gone.level == "large"
+
+
 def test_nothing_is_compared_with_nothing() -> None:
     frame = _panel(10, seed=1)
     with pytest.raises(ValueError, match="both sides"):

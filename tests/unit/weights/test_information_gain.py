@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+from sklearn.feature_selection import mutual_info_classif
 from sklearn.metrics import mutual_info_score
 
 from fvi_pipeline.weights.errors import WeightsError
@@ -49,6 +54,50 @@ def test_equals_sklearn_on_discrete_values_but_for_the_correction():
     entropy = -(share * math.log(share) + (1 - share) * math.log(1 - share))
     expected = mutual_info_score(metric, viable) - (8 - 4 - 2 + 1) / 40_000
     assert gains(pl.DataFrame({"metric": metric, "viable": viable}))["metric"] == pytest.approx(expected / entropy)
+
+
+def test_ranks_as_scikit_learns_nearest_neighbours_do():
+    rng = np.random.default_rng(9)
+    viable = rng.random(ROWS) < 0.7
+    columns = {f"metric_{i}": rng.normal(size=ROWS) + viable * i / 12 for i in range(20)}
+    columns |= {f"count_{i}": rng.poisson(2 + viable * i / 2, ROWS).astype(float) for i in range(6)}
+    theirs = mutual_info_classif(np.column_stack(list(columns.values())), viable, random_state=0)
+    ours = gains(pl.DataFrame(columns | {"viable": viable}))
+    assert spearmanr([ours[name] for name in columns], theirs).statistic > 0.95
+
+
+@given(
+    st.lists(
+        st.tuples(st.none() | st.floats(-5, 5, allow_nan=False) | st.integers(-2, 2).map(float), st.booleans()),
+        min_size=1,
+        max_size=60,
+    ),
+    st.integers(2, 10),
+)
+def test_it_is_what_the_definition_says(rows, bins):
+    """Counted here by hand: each row is put into its bin by the definition, one by one."""
+    values = sorted(value + 0.0 for value, _ in rows if value is not None)
+    frame = pl.DataFrame(rows, schema={"metric": pl.Float64, "viable": pl.Boolean}, orient="row")
+    found = gains(frame, bins=bins)["metric"]
+    viable = [label for _, label in rows]
+    if not values or len(set(viable)) == 1:
+        assert found is None
+        return
+    if len(set(values)) <= bins:
+        bin_of = {value: value for value in values}
+    else:
+        ends = [values[math.ceil(len(values) * k / bins - 1e-9) - 1] for k in range(1, bins)]
+        bin_of = {}
+        for value in values:
+            below = [end for end in ends if end < value]
+            bin_of[value] = (len(set(below)), ends.count(value) > 1)
+    cells = [(None if value is None else bin_of[value + 0.0], label) for value, label in rows]
+    joint, of_bin, of_label = (Counter(each) for each in (cells, [b for b, _ in cells], viable))
+    total = len(rows)
+    nats = sum(n / total * math.log(n * total / (of_bin[b] * of_label[label])) for (b, label), n in joint.items())
+    entropy = -sum(n / total * math.log(n / total) for n in of_label.values())
+    corrected = nats - (len(joint) - len(of_bin) - 2 + 1) / (2 * total)
+    assert found == pytest.approx(min(1, max(0, corrected / entropy)), abs=1e-9)
 
 
 def test_that_a_value_is_missing_can_be_the_information():
