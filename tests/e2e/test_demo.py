@@ -179,6 +179,9 @@ def test_a_rollback_puts_back_the_champion_what_it_predicted_and_its_bento(demo:
     assert back.reason == "Odd scores in Ohio."
     assert promoted.version == second
     warehouse.execute("delete from ops.promotions where promoted_at >= %s", [promoted.promoted_at])
+    # the history keeps what was served in between
+    again = warehouse.execute("delete from mart.fvi_score_history where scored_at >= %s", [promoted.promoted_at])
+    assert again.rowcount == warehouse.execute("select count(*) from mart.fvi_scores").fetchone()[0]
     client.delete_model_version(registry.name, second)
     assert warehouse_snapshot(warehouse) == before
 
