@@ -9,6 +9,7 @@ that they share; the one year is new to both. Its ratio should be near 1.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import gc
 import io
@@ -35,7 +36,8 @@ from fvi_pipeline.features.store import materialize, open_store
 from fvi_pipeline.platform.environment import tool_environment
 from fvi_pipeline.platform.servers import Servers, running_servers
 from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings
-from fvi_pipeline.serving.feature_reader import FeastFeatureReader
+from fvi_pipeline.serving.feature_reader import OnlineReader, mine_fields
+from fvi_pipeline.serving.redis_link import RedisLink
 from fvi_pipeline.simulator import SimulationConfig, write_landing_folder
 
 _VIEW, _CONTEXT_VIEW = "mine_features_v1", "mine_index"
@@ -196,9 +198,15 @@ def _print_writers(written: dict[str, list[_Run]], arguments: argparse.Namespace
 
 def _race_of_readers(features: Sequence[str], arguments: argparse.Namespace) -> dict[str, Any]:
     feast = _open(feasts_own=True)
-    reader = FeastFeatureReader(
-        PROJECT_ROOT / "feature_repo" / "feature_store.yaml", os.environ["FVI_DATABASE_URL"], features, "fvi_v1"
-    )
+    link = RedisLink(os.environ["FVI_REDIS_URL"])
+    fields = mine_fields(PROJECT_ROOT / "feature_repo" / "feature_store.yaml", "fvi_v1", features)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(link.start())
+    reader = OnlineReader(link)
+
+    def by_ours(mine_ids: Sequence[str]) -> object:
+        return loop.run_until_complete(reader.read_fields(fields, mine_ids))
+
     inputs, served = feast.get_feature_service("fvi_v1"), feast.get_feature_service("fvi_serving_v1")
 
     def by_feast(service: Any) -> Callable[[Sequence[str]], object]:
@@ -213,7 +221,7 @@ def _race_of_readers(features: Sequence[str], arguments: argparse.Namespace) -> 
     ways = {
         "Feast, inputs": by_feast(inputs),
         "Feast, as served": by_feast(served),
-        "ours, as served": reader.read,
+        "ours, as served": by_ours,
     }
     draw = random.Random(2)
     size = min(_BATCH, arguments.mines)

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +29,22 @@ class BentoBuildError(RuntimeError):
     """The Bento cannot be built; the message says what is missing."""
 
 
-def build_bento(model_folder: Path, model_version: str) -> str:
+def build_bento(model_folder: Path, model_version: str, documents: Mapping[str, str] | None = None) -> str:
     """Put the model of a folder into the Bento model store, build the Bento, and return its tag.
 
-    The folder is one that ModelFiles.write made; `model_version` is its registered version. The tag is
-    fvi:VERSION-HASH, the hash being of code and model: the same inputs give the same tag and build
-    nothing. In either case `fvi:latest` names it afterwards, also after a rollback. BENTOML_HOME decides
-    where the stores are. Raises BentoBuildError.
+    The folder is one that ModelFiles.write made; `model_version` is its registered version; `documents` are texts for
+    people that lie beside the model, by file name. The tag is fvi:VERSION-HASH, the hash being of code, model and
+    documents: the same inputs give the same tag and build nothing. In either case `fvi:latest` names it afterwards,
+    also after a rollback. BENTOML_HOME decides where the stores are. Raises BentoBuildError.
     """
     missing = [name for name in (ONNX_FILE, BOOSTER_FILE, METADATA_FILE) if not (model_folder / name).is_file()]
     if missing:
         raise BentoBuildError(f"{model_folder} lacks {', '.join(missing)}: train and register a model first.")
-    model_digest = _digest([model_folder / name for name in (ONNX_FILE, BOOSTER_FILE, METADATA_FILE)], model_folder)
+    texts = dict(sorted((documents or {}).items()))
+    model_digest = _digest([model_folder / name for name in _MODEL_FILES], model_folder, texts)
     version = _NOT_IN_A_TAG.sub("-", model_version.lower())
     model_tag = f"{MODEL_NAME}:{version}-{model_digest[:_DIGEST_LENGTH]}"
-    _store_model(model_tag, model_folder, model_version)
+    _store_model(model_tag, model_folder, model_version, texts)
     code_digest = _digest(bento_files(), PROJECT_ROOT)
     digest = hashlib.sha256(f"{model_tag} {model_digest} {code_digest}".encode()).hexdigest()
     bento_version = f"{version}-{digest[:_DIGEST_LENGTH]}"
@@ -113,16 +115,26 @@ def bento_files() -> list[Path]:
     return sorted({*files, BENTOFILE})
 
 
-def _digest(paths: list[Path], root: Path) -> str:
+def bento_size_bytes(tag: str) -> int:
+    """The size of a Bento on the disk with the models that it names: what `bentoml export` packs."""
+    import bentoml
+
+    bento = bentoml.get(tag)
+    folders = [Path(bento.path), *(Path(bentoml.models.get(model.tag).path) for model in bento.info.all_models)]
+    return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
+
+
+def _digest(paths: list[Path], root: Path, texts: Mapping[str, str] | None = None) -> str:
+    contents = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in paths]
+    contents += [(name, text.encode()) for name, text in (texts or {}).items()]
     digest = hashlib.sha256()
-    for path in paths:
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode())
+    for name, content in contents:
+        digest.update(f"{name} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()
 
 
-def _store_model(tag: str, folder: Path, version: str) -> None:
+def _store_model(tag: str, folder: Path, version: str, texts: Mapping[str, str]) -> None:
     import bentoml
     from bentoml._internal.configuration.containers import BentoMLContainer
 
@@ -131,6 +143,8 @@ def _store_model(tag: str, folder: Path, version: str) -> None:
         with bentoml.models.create(tag, labels={"project": "fvi"}, metadata={"version": version}) as stored:
             for name in _MODEL_FILES:
                 shutil.copyfile(folder / name, Path(stored.path) / name)
+            for name, text in texts.items():
+                (Path(stored.path) / name).write_text(text)
         _mark_complete(store, tag)
     # The service names the model `latest`, which a build resolves to the tag.
     _make_latest(store, tag)

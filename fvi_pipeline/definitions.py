@@ -9,6 +9,7 @@ import dagster as dg
 
 from fvi_pipeline.defs import (
     alerts,
+    arms,
     audit,
     backtest,
     bayes,
@@ -23,6 +24,7 @@ from fvi_pipeline.defs import (
     model,
     model_card,
     monitoring,
+    online_answers,
     parity,
     publishers,
     quality,
@@ -70,7 +72,9 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Se
         *explanations.ASSETS,
         *model_card.ASSETS,
         *monitoring.ASSETS,
+        *online_answers.ASSETS,
         *serving.ASSETS,
+        *arms.ASSETS,
     ]
     assets = with_conditions(with_deadlines(assets))
     checks = [

@@ -1,4 +1,5 @@
-"""`fvi promote`, `fvi rollback`, `fvi promotions`: which version of a model reigns, by hand, and the ledger of it.
+"""`fvi promote`, `fvi rollback`, `fvi challenge`, `fvi promotions`: which version of a model reigns or is asked beside
+the one that does, by hand, and the ledger of it.
 
 Moving the alias and writing the ledger belong to `model.ledger`, what follows from it to `run.pipeline`.
 """
@@ -61,6 +62,43 @@ def rollback(reason: ReasonOption = "By hand; no reason was given.", model: Mode
         return ledger.roll_back(connection, registry, reason=reason, actor=_actor())
 
     _change_champion(model, change)
+
+
+def challenge(
+    version: Annotated[str, typer.Argument(help="A registered version, or `none`.")],
+    reason: ReasonOption,
+) -> None:
+    """Let a version be asked beside the champion: for FVI_CHALLENGER_SHARE of the mines, as FVI_CHALLENGER_MODE says.
+
+    A service that runs takes it up within seconds; mart.arm_comparison tells how it does.
+    """
+    from fvi_pipeline.platform.environment import apply_environment, tool_environment
+    from fvi_pipeline.platform.errors import PlatformError
+    from fvi_pipeline.platform.servers import running_servers
+    from fvi_pipeline.platform.settings import get_settings
+
+    settings = get_settings()
+    quiet_libraries()
+    with running_servers(settings) as servers:
+        environment = tool_environment(settings, servers)
+        apply_environment(environment)
+        from fvi_pipeline.model import ledger
+        from fvi_pipeline.model.errors import RegistryError
+        from fvi_pipeline.model.registry import open_registry
+        from fvi_pipeline.model.reigns import announce
+        from fvi_pipeline.platform.database import connect
+
+        tracking_uri = environment["MLFLOW_TRACKING_URI"]
+        asked = None if version == "none" else version
+        try:
+            with connect(servers.database_url) as connection:
+                registry = open_registry(tracking_uri, settings.home, _VIABILITY)
+                ledger.challenge(connection, registry, asked, reason=reason, actor=_actor())
+            announce(servers.redis_url, lambda name: open_registry(tracking_uri, settings.home, name))
+        except RegistryError as error:
+            raise PlatformError(str(error)) from error
+    share = f"{settings.challenger_share:.0%} of the mines, {settings.challenger_mode}"
+    print(f"Version {asked} is the challenger ({share})." if asked else "There is no challenger.")
 
 
 def promotions(

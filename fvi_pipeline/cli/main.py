@@ -22,7 +22,7 @@ from rich.console import Console
 from fvi_pipeline.cli.backtest import backtest
 from fvi_pipeline.cli.card import card
 from fvi_pipeline.cli.catalogue import catalogue
-from fvi_pipeline.cli.champion import promote, promotions, rollback
+from fvi_pipeline.cli.champion import challenge, promote, promotions, rollback
 from fvi_pipeline.cli.drift import drift
 from fvi_pipeline.cli.explain import explain
 from fvi_pipeline.cli.features import features
@@ -30,6 +30,7 @@ from fvi_pipeline.cli.index import index
 from fvi_pipeline.cli.quiet import quiet_libraries
 from fvi_pipeline.cli.replay import replay_gold
 from fvi_pipeline.cli.segments import segments
+from fvi_pipeline.cli.token import token
 from fvi_pipeline.cli.trace import trace
 from fvi_pipeline.cli.tune import tune
 from fvi_pipeline.cli.weights import app as weights_app
@@ -223,6 +224,8 @@ app.command()(segments)
 app.command()(promote)
 app.command()(promotions)
 app.command()(rollback)
+app.command()(challenge)
+app.command()(token)
 app.command()(tune)
 app.add_typer(weights_app, name="weights")
 

@@ -28,6 +28,7 @@ from feast.infra.utils.postgres.connection_utils import _get_conn
 
 from fvi_pipeline.features import copy_columns as pg
 from fvi_pipeline.features import online_format
+from fvi_pipeline.features.online_version import writing
 
 _log = logging.getLogger(__name__)
 # Feast's types and PostgreSQL's types that hold the same values; another pair goes Feast's own way
@@ -79,6 +80,12 @@ class ColumnarComputeEngine(LocalComputeEngine):
     """
 
     def _materialize_one(self, registry: Any, task: Any, **options: Any) -> Any:
+        if type(self.online_store) is not RedisOnlineStore:
+            return self._brought_online(registry, task, **options)
+        with writing(self.online_store._get_client(self.repo_config.online_store)):
+            return self._brought_online(registry, task, **options)
+
+    def _brought_online(self, registry: Any, task: Any, **options: Any) -> Any:
         with _get_conn(self.repo_config.offline_store) as connection:
             connection.read_only = True
             plan = self._plan(registry, task, connection)

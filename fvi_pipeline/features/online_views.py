@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fvi_pipeline.features import online_format
 from fvi_pipeline.features.copy_columns import Column, copy_columns
 from fvi_pipeline.features.errors import FeatureStoreError
+from fvi_pipeline.features.online_version import writing
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -112,10 +113,11 @@ def remove_departed(store: FeatureStore, views: Collection[str] | None = None) -
     for view in online_views(store, views):
         offline = {key for mine_ids, _ in _rows(store, view, view.mines) for key in view.keys(mine_ids)}
         departed = [key for keys in keys_online(client, view) for key in keys if key not in offline]
-        with client.pipeline(transaction=False) as pipe:
-            for key in departed:
-                pipe.hdel(key, view.time_field, *view.fields)  # a hash without fields is gone
-            pipe.execute()
+        if departed:
+            with writing(client), client.pipeline(transaction=False) as pipe:
+                for key in departed:
+                    pipe.hdel(key, view.time_field, *view.fields)  # a hash without fields is gone
+                pipe.execute()
         removed[view.name] = len(departed)
     return removed
 

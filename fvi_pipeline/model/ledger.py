@@ -19,7 +19,7 @@ from fvi_pipeline.model.gate import Verdict
 from fvi_pipeline.model.registry import ModelRegistry, RegisteredVersion
 from fvi_pipeline.platform.database import advisory_lock
 
-Decision = Literal["promoted", "refused", "rolled_back"]
+Decision = Literal["promoted", "refused", "rolled_back", "challenging"]
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,40 @@ def roll_back(connection: psycopg.Connection, registry: ModelRegistry, *, reason
         registry.describe(current, f"Rolled back by {actor} to version {target}: {reason}")
         registry.set_champion(target)
         return target
+
+
+def challenge(
+    connection: psycopg.Connection, registry: ModelRegistry, version: str | None, *, reason: str, actor: str
+) -> None:
+    """Let a version be asked beside the champion, or none. Commits.
+
+    People choose it, the gate does not: a new training never puts another model before customers by itself.
+
+    Raises:
+        RegistryError: the registry has no such version, or it is the champion.
+    """
+    registered = registry.get(version) if version is not None else None
+    with advisory_lock(connection, f"fvi.promotions.{registry.name}"):
+        champion, before = _champion_version(registry), registry.challenger()
+        if registered is not None and version == champion:
+            raise RegistryError(f"Version {version} is the champion. Name another one, or `none`.")
+        noted = registered or before
+        if noted is None or (registered is not None and before is not None and before.version == version):
+            return
+        text = reason if registered is not None else f"No longer asked: {reason}"
+        _note(connection, noted, registry.name, champion, "challenging", text, actor)
+        registry.set_challenger(version)
+
+
+def note_bento(connection: psycopg.Connection, model_name: str, version: str, tag: str) -> None:
+    """Note the Bento that was built of the version that reigns, beside the decision that it reigns by. Commits."""
+    connection.execute(
+        "update ops.promotions set bento_tag = %s where bento_tag is distinct from %s and (model_name, promoted_at) = "
+        "(select model_name, promoted_at from ops.promotions where model_name = %s and version = %s "
+        "and decision in ('promoted', 'rolled_back') order by promoted_at desc limit 1)",
+        [tag, tag, model_name, version],
+    )
+    connection.commit()
 
 
 def _champion_version(registry: ModelRegistry) -> str | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
 _HASH_TAG = "onnx_sha256"
 MODELS = {
     MODEL_NAME: "P(a mine still produces after so many years): ONNX with its calibration and intervals.",
@@ -44,6 +45,7 @@ class RegisteredVersion:
     code_version: str = ""
     feature_service: str = ""
     train_until_year: int | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,10 +144,17 @@ class ModelRegistry:
 
     def champion(self) -> RegisteredVersion | None:
         """The version that carries the alias `champion`, or None."""
+        return self._of_alias(CHAMPION)
+
+    def challenger(self) -> RegisteredVersion | None:
+        """The version that carries the alias `challenger`: it is asked beside the champion; None: nobody is."""
+        return self._of_alias(CHALLENGER)
+
+    def _of_alias(self, alias: str) -> RegisteredVersion | None:
         from mlflow.exceptions import MlflowException
 
         try:
-            return _registered(self._client.get_model_version_by_alias(self.name, CHAMPION))
+            return _registered(self._client.get_model_version_by_alias(self.name, alias))
         except MlflowException as error:
             # neither a model nor an alias yet; anything else (a store that is down) is not "no champion"
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
@@ -175,6 +184,13 @@ class ModelRegistry:
     def set_champion(self, version: str) -> None:
         """Move the alias `champion` to the version."""
         self._client.set_registered_model_alias(self.name, CHAMPION, version)
+
+    def set_challenger(self, version: str | None) -> None:
+        """Move the alias `challenger` to the version, or take it away."""
+        if version is None:
+            self._client.delete_registered_model_alias(self.name, CHALLENGER)
+        else:
+            self._client.set_registered_model_alias(self.name, CHALLENGER, version)
 
     def annotate(self, version: str, tags: dict[str, str]) -> None:
         """Set tags of a version, such as the gate's decision, which the UI shows."""
@@ -280,4 +296,5 @@ def _registered(entry: Any) -> RegisteredVersion:
         code_version=str(tags.get("code_version", "")),
         feature_service=str(tags.get("feature_service", "")),
         train_until_year=int(year) if year.isdigit() else None,
+        source=str(entry.source),
     )

@@ -78,6 +78,11 @@ def connection_parts(database_url: str) -> dict[str, str]:
     }
 
 
+def root_certificate(database_url: str) -> str | None:
+    """The file of certificate authorities that a URL names (`sslrootcert`); None when it names none."""
+    return dict(_query(urlsplit(database_url).query)).get("sslrootcert")
+
+
 def redacted(url: str) -> str:
     """The URL with its password masked, for messages and logs."""
     parts = urlsplit(url)

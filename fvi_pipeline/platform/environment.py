@@ -13,7 +13,7 @@ import shlex
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from fvi_pipeline.platform.database import connection_parts, with_search_path
+from fvi_pipeline.platform.database import connection_parts, root_certificate, with_search_path
 from fvi_pipeline.platform.errors import PlatformError
 from fvi_pipeline.platform.servers import Servers
 from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings
@@ -41,6 +41,7 @@ def tool_environment(settings: Settings, servers: Servers) -> dict[str, str]:
     """Variables for the tools, named as each tool reads them; writes Dagster's instance file too."""
     home = settings.home
     parts = connection_parts(servers.database_url)
+    authorities = root_certificate(servers.database_url)
     mlflow_url = settings.mlflow_tracking_uri or with_search_path(servers.database_url, "mlflow")
     return {
         "FVI_HOME": str(home),
@@ -54,6 +55,8 @@ def tool_environment(settings: Settings, servers: Servers) -> dict[str, str]:
         "PGPASSWORD": parts["password"],
         "PGDATABASE": parts["database"],
         "PGSSLMODE": parts["sslmode"],
+        # for dbt and Feast, too, whose own settings have no place for it: libpq reads it in all of them
+        **({"PGSSLROOTCERT": authorities} if authorities else {}),
         "DAGSTER_HOME": str(_dagster_home(home)),
         "FVI_DAGSTER_DATABASE_URL": with_search_path(servers.database_url, "dagster"),
         "DBT_PROJECT_DIR": str(settings.dbt_project_dir),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from fvi_pipeline.platform.tls import why_not_private
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
@@ -16,7 +18,9 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 class Settings(BaseSettings):
     """Settings of one installation, read from `FVI_*` and the tools' own variables; frozen once read."""
 
-    model_config = SettingsConfigDict(env_prefix="FVI_", frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="FVI_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     home: Path = PROJECT_ROOT / ".fvi"
     """Folder of all state (`FVI_HOME`)."""
@@ -73,6 +77,38 @@ class Settings(BaseSettings):
     retraining_cooldown_days: Annotated[float, Field(ge=0)] = 3
     """Days after a training, or a request for one, in which none is asked for (`FVI_RETRAINING_COOLDOWN_DAYS`)."""
 
+    cache_seconds: Annotated[int, Field(ge=0, le=86_400)] = 3_600
+    """How long the service keeps an answer at most (`FVI_CACHE_SECONDS`), whatever stays as it was; 0: not at all."""
+    served_model: Literal["champion", "bento"] = "champion"
+    """Which model a served Bento answers with (`FVI_SERVED_MODEL`): the champion, whoever it is at the time, or the
+    Bento's own for good."""
+    challenger_share: Annotated[float, Field(ge=0, le=1)] = 0
+    """Share of the mines that the challenger is asked for too (`FVI_CHALLENGER_SHARE`); 0: it is not loaded."""
+    challenger_mode: Literal["route", "shadow"] = "shadow"
+    """Whether the challenger answers for its share (`route`) or scores it unseen, into ops.predictions (`shadow`)
+    (`FVI_CHALLENGER_MODE`)."""
+
+    auth: Literal["local", "token"] | None = None
+    """Whom the service answers (`FVI_AUTH`): `local` this machine's programs without a token, `token` bearers of one;
+    unset: `token` if there is a key for them, else `local`."""
+    auth_secret: SecretStr | None = None
+    """Shared secret that tokens are signed with, HS256, 32 bytes or more (`FVI_AUTH_SECRET`)."""
+    auth_public_key_file: Path | None = None
+    """Public keys in PEM of whoever signs tokens, RS256; several while one is replaced (`FVI_AUTH_PUBLIC_KEY_FILE`)."""
+    auth_audience: str = "fvi"
+    """The audience that tokens must be made for (`FVI_AUTH_AUDIENCE`)."""
+    auth_issuer: str | None = None
+    """The issuer that tokens must come from (`FVI_AUTH_ISSUER`); unset: any."""
+    rate_limits: dict[str, Annotated[int, Field(ge=1)]] | None = None
+    """Calls a minute of one client, by endpoint, as JSON: {"/predict": 6000} (`FVI_RATE_LIMITS`); those not named keep
+    the limit of serving/access.py."""
+    cors_origins: Annotated[tuple[str, ...] | None, NoDecode] = None
+    """Origins whose pages may call the service, separated by commas (`FVI_CORS_ORIGINS`); unset: none."""
+    prediction_log_rows: Annotated[int, Field(ge=1_000, le=1_000_000)] = 50_000
+    """Predictions that wait in memory for a PostgreSQL that is away (`FVI_PREDICTION_LOG_ROWS`)."""
+    require_tls: bool = False
+    """Refuse PostgreSQL and Redis on other machines without TLS and a checked certificate (`FVI_REQUIRE_TLS`)."""
+
     @field_validator("home", "exports_dir")
     @classmethod
     def _absolute_folder(cls, folder: Path | None) -> Path | None:
@@ -103,6 +139,45 @@ class Settings(BaseSettings):
                 "the host or port in it cannot be read; write / : @ in a password as %2F %3A %40"
             ) from None
         return url
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _separated(cls, origins: object) -> object:
+        return tuple(filter(None, map(str.strip, origins.split(",")))) if isinstance(origins, str) else origins
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _named_origins(cls, origins: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for origin in origins or ():
+            parts = urlsplit(origin)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or "*" in origin:
+                raise ValueError("FVI_CORS_ORIGINS names origins such as https://app.example.org; * is not allowed")
+        return origins
+
+    @field_validator("auth_secret")
+    @classmethod
+    def _long_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value().encode()) < 32:
+            raise ValueError("FVI_AUTH_SECRET needs 32 bytes or more: openssl rand -hex 32")
+        return secret
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.auth_secret is not None and self.auth_public_key_file is not None:
+            raise ValueError("set FVI_AUTH_SECRET or FVI_AUTH_PUBLIC_KEY_FILE, not both: a token has one algorithm")
+        has_key = self.auth_secret is not None or self.auth_public_key_file is not None
+        if self.auth == "token" and not has_key:
+            raise ValueError("FVI_AUTH=token needs FVI_AUTH_SECRET or FVI_AUTH_PUBLIC_KEY_FILE")
+        if self.auth == "local" and has_key:
+            raise ValueError("FVI_AUTH=local takes no token: unset FVI_AUTH_SECRET and FVI_AUTH_PUBLIC_KEY_FILE")
+        return self
+
+    @model_validator(mode="after")
+    def _private_addresses(self) -> Self:
+        for name, url in (("FVI_DATABASE_URL", self.database_url), ("FVI_REDIS_URL", self.redis_url)):
+            if self.require_tls and url is not None and (problem := why_not_private(url)) is not None:
+                raise ValueError(f"FVI_REQUIRE_TLS is set, and {name} leads to another machine in the open: {problem}")
+        return self
 
     @cached_property
     def api_keys(self) -> dict[str, str]:

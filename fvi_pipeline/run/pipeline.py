@@ -23,6 +23,7 @@ from fvi_pipeline.defs.evidence import CHUNKS, FEEDS_OF_DOCUMENTS
 from fvi_pipeline.defs.features import ONLINE_INDEX
 from fvi_pipeline.defs.landing import RUN_LOCK
 from fvi_pipeline.defs.model import EXPLANATIONS, REASONS, SCORES, STUDIES
+from fvi_pipeline.defs.online_answers import ONLINE_ANSWERS, online_of
 from fvi_pipeline.defs.replay import GROUP as POINT_IN_TIME
 from fvi_pipeline.defs.serving import BENTO
 from fvi_pipeline.defs.weights import INDEX
@@ -55,9 +56,9 @@ _LONG_STAGES = ("training", "mart__backtest_predictions")
 """Stages of a minute and more: what they tell of their progress is shown."""
 
 _PREDICTED_WITH = {
-    MODEL_NAME: (SCORES, REASONS, EXPLANATIONS, CLOSING_YEARS, BENTO),
-    PRODUCTION_MODEL: (PRODUCTION_FORECASTS,),
-    STATUS_MODEL: (STATUS_FORECASTS,),
+    MODEL_NAME: (SCORES, REASONS, EXPLANATIONS, ONLINE_ANSWERS, CLOSING_YEARS, online_of(CLOSING_YEARS), BENTO),
+    PRODUCTION_MODEL: (PRODUCTION_FORECASTS, online_of(PRODUCTION_FORECASTS)),
+    STATUS_MODEL: (STATUS_FORECASTS, online_of(STATUS_FORECASTS)),
 }
 
 

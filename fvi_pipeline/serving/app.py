@@ -1,58 +1,37 @@
 """The HTTP application: routes, limits, errors. Scores come from `predictor`, stores from whoever mounts it.
 
-Endpoints that wait for a store are plain functions: FastAPI runs them in threads, so that a slow store
-never holds up /livez.
+Endpoints that wait for PostgreSQL are plain functions: FastAPI runs them in threads, so that a slow store never holds
+up /livez. Those that answer about mines are in `routes_predict`, on a leaner way.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+from fvi_pipeline.serving import routes_feedback, routes_models
+from fvi_pipeline.serving.access import rule_of
+from fvi_pipeline.serving.backends import Backends, current_backends
 from fvi_pipeline.serving.contract import (
-    MAXIMUM_BODY_BYTES,
     ErrorResponse,
-    PredictBatchRequest,
-    PredictBatchResponse,
-    Prediction,
-    PredictRequest,
     RetrieveRequest,
     RetrieveResponse,
+    WeightHistoryResponse,
     WeightsResponse,
 )
-from fvi_pipeline.serving.errors import ServingError, StoreUnavailableError
-from fvi_pipeline.serving.limits import BodyLimit
+from fvi_pipeline.serving.errors import ServingError
+from fvi_pipeline.serving.routes_predict import add_predict_routes
 
 logger = logging.getLogger(__name__)
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 400: "invalid_request"}
-
-
-class Scorer(Protocol):
-    """What answers predictions: see predictor.Predictor."""
-
-    def predict(self, request: PredictRequest) -> Prediction:
-        """Answer one request."""
-
-    def predict_batch(self, requests: list[PredictRequest]) -> list[Prediction]:
-        """Answer many, in their order."""
-
-
-@dataclass(frozen=True)
-class Backends:
-    """What the routes call. `retrieve` takes (query, k); `weights` reads the dynamic weights."""
-
-    scorer: Scorer
-    retrieve: Callable[[str, int], Awaitable[list[dict[str, Any]]]]
-    weights: Callable[[], WeightsResponse]
 
 
 def create_app(docs_assets: Path | None = None) -> FastAPI:
@@ -64,13 +43,16 @@ def create_app(docs_assets: Path | None = None) -> FastAPI:
     responses: dict[int | str, dict[str, Any]] = {
         status: {"model": ErrorResponse, "description": text}
         for status, text in {
+            401: "No token, or one that is not accepted",
+            403: "A token without the scope",
+            408: "A body that did not come in time",
             413: "Too large a body or batch",
             422: "A malformed request",
+            429: "More calls than the limit",
             500: "An error of the service",
-            503: "A store that is down",
+            503: "A store that is down, or no answer in time",
         }.items()
     }
-    unknown_mine: dict[int | str, dict[str, Any]] = {404: {"model": ErrorResponse, "description": "An unknown mine"}}
     app = FastAPI(
         title="FVI scoring service",
         description="Future Viability Index: scores, weights and evidence of coal mines.",
@@ -80,44 +62,54 @@ def create_app(docs_assets: Path | None = None) -> FastAPI:
     )
     app.state.backends = None
     _add_error_handlers(app)
+    add_predict_routes(app)
     _add_docs(app, docs_assets)
 
-    @app.post("/predict", responses=unknown_mine)
-    def predict(request: PredictRequest, backends: Annotated[Backends, Depends(_backends)]) -> Prediction:
-        """Score one mine at one horizon."""
-        return backends.scorer.predict(request)
-
-    @app.post("/predict_batch", responses=unknown_mine)
-    def predict_batch(
-        batch: PredictBatchRequest, backends: Annotated[Backends, Depends(_backends)]
-    ) -> PredictBatchResponse:
-        """Score up to 1,000 mines and horizons."""
-        return PredictBatchResponse(predictions=backends.scorer.predict_batch(batch.requests))
-
     @app.post("/retrieve")
-    async def retrieve(request: RetrieveRequest, backends: Annotated[Backends, Depends(_backends)]) -> RetrieveResponse:
+    async def retrieve(
+        request: RetrieveRequest, backends: Annotated[Backends, Depends(current_backends)]
+    ) -> RetrieveResponse:
         """Find passages of the documents by meaning."""
         passages = await backends.retrieve(request.query, request.k)
         return RetrieveResponse.model_validate({"passages": passages})
 
     @app.get("/weights")
-    def weights(backends: Annotated[Backends, Depends(_backends)]) -> WeightsResponse:
+    async def weights(backends: Annotated[Backends, Depends(current_backends)]) -> WeightsResponse:
         """Return the dynamic weights of the index's metrics, as computed last."""
-        return backends.weights()
+        return await backends.weights()
 
+    @app.get("/weights/history")
+    def weight_history(
+        backends: Annotated[Backends, Depends(current_backends)],
+        since: Annotated[date | None, Query(description="First night", examples=["2024-01-01"])] = None,
+        until: Annotated[date | None, Query(description="Last night")] = None,
+        metric: Annotated[str | None, Query(max_length=100, pattern=r"^[ -~]+$", description="One metric only")] = None,
+    ) -> WeightHistoryResponse:
+        """Return the weights of earlier nights, the newest first."""
+        return backends.weight_history(since, until, metric)
+
+    app.include_router(routes_feedback.router)
+    app.include_router(routes_models.router)
+    _name_tokens(app)
     return app
 
 
-def with_body_limit(app: FastAPI) -> BodyLimit:
-    """Wrap the application so that no larger body than MAXIMUM_BODY_BYTES is read."""
-    return BodyLimit(app, MAXIMUM_BODY_BYTES)
-
-
-def _backends(request: Request) -> Backends:
-    backends: Backends | None = request.app.state.backends
-    if backends is None:
-        raise StoreUnavailableError("The service is starting: ask again in a moment.")
-    return backends
+def _name_tokens(app: FastAPI) -> None:
+    """Say in the OpenAPI document what the guard asks for, which FastAPI does not know of."""
+    document = app.openapi()
+    document["components"]["securitySchemes"] = {
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "A token with the scope predict, explain, chat or admin; not asked for on loopback "
+            "while no key is set.",
+        }
+    }
+    document["security"] = [{"bearer": []}, {}]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            operation["description"] = f"{operation.get('description', '')} Scope: {rule_of(path).scope}.".strip()
 
 
 def error_response(status: int, code: str, message: str) -> JSONResponse:
@@ -128,7 +120,9 @@ def error_response(status: int, code: str, message: str) -> JSONResponse:
 def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(ServingError)
     async def told(_: Request, error: ServingError) -> Response:
-        return error_response(error.status, error.code, error.message)
+        response = error_response(error.status, error.code, error.message)
+        response.headers.update({name.decode(): value.decode() for name, value in error.headers})
+        return response
 
     @app.exception_handler(RequestValidationError)
     async def malformed(_: Request, error: RequestValidationError) -> Response:

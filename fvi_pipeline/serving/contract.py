@@ -1,14 +1,16 @@
 """Requests and answers of the HTTP service. What is computed for them belongs in `predictor`."""
 
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from fvi_pipeline.evidence.retrieval import MAXIMUM_PASSAGES, MAXIMUM_QUERY_CHARACTERS
 
 MAXIMUM_BATCH = 1_000
 MAXIMUM_BODY_BYTES = 4_000_000
 _LARGEST_FLOAT32 = 3.4e38
+_YEARS = (1900, 2200)
 
 
 def _no_boolean(value: Any) -> Any:
@@ -28,23 +30,91 @@ FeatureValue = Annotated[
 MineId = Annotated[str, Field(strict=True, min_length=1, max_length=64, pattern=r"^[!-~]+$")]
 
 
+PredictionType = Literal["viability", "production", "next_status", "closing_year"]
+
+
+def _no_timestamp(value: Any) -> Any:
+    # pydantic reads any other number, and one in a text, as seconds since 1970
+    number = value if isinstance(value, int | float) else None
+    if isinstance(value, bool) or (isinstance(value, str) and value.strip("+-. ").replace(".", "").isdigit()):
+        raise ValueError("a year as a number is needed, or a date, or a moment with its zone")
+    if number is not None and not (isinstance(number, int) and _YEARS[0] <= number <= _YEARS[1]):
+        raise ValueError(f"a year lies between {_YEARS[0]} and {_YEARS[1]}")
+    return value
+
+
+def _near(value: int | datetime | date) -> int | datetime | date:
+    if not isinstance(value, int) and not _YEARS[0] <= value.year <= _YEARS[1]:
+        raise ValueError(f"a year lies between {_YEARS[0]} and {_YEARS[1]}")
+    return value
+
+
+AsOf = Annotated[
+    Annotated[int, Field(strict=True, ge=_YEARS[0], le=_YEARS[1])] | AwareDatetime | date,
+    BeforeValidator(_no_timestamp),
+    AfterValidator(_near),
+]
+WhatIf = Annotated[dict[str, FeatureValue | None], Field(max_length=200)]
+
+
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
 class PredictRequest(_Request):
-    """One mine, one horizon; `features` replaces stored values (null: as if missing) to ask what if."""
+    """One question about one mine; `features` replaces stored values (null: as if missing) to ask what if."""
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"mine_id": "msha:0102838", "horizon_years": 5}]},
+        json_schema_extra={
+            "examples": [
+                {"mine_id": "msha:0102838", "horizon_years": 5},
+                {"mine_id": "msha:0102838", "horizon_years": 5, "features": {"average_employees": 40}},
+                {"mine_id": "msha:0102838", "prediction_type": "closing_year"},
+                {"mine_id": "msha:0102838", "horizon_years": 5, "as_of": 2015},
+            ]
+        },
     )
 
     mine_id: MineId = Field(description="msha: and seven digits, or gem: and the tracker's number")
-    horizon_years: Horizon = Field(description="Years from the as-of year of the newest facts")
-    features: dict[str, FeatureValue | None] | None = Field(
-        default=None, max_length=200, description="What-if values by feature name"
+    horizon_years: Horizon | None = Field(
+        default=None,
+        description="Years from the as-of year of the newest facts. Needed for viability; the others look one year "
+        "ahead (production, next_status) or name the year themselves (closing_year)",
     )
+    prediction_type: PredictionType = "viability"
+    features: WhatIf | None = Field(default=None, description="What-if values by feature name; viability only")
+    as_of: AsOf | None = Field(
+        default=None,
+        description="The past instead of now: an as-of year, or a day or moment, as whose newest score is answered; "
+        "viability only, without features",
+    )
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> "PredictRequest":
+        if self.prediction_type == "viability":
+            if self.horizon_years is None:
+                raise ValueError("horizon_years is needed for viability")
+            if self.as_of is not None and self.features:
+                raise ValueError("features and as_of do not go together")
+            return self
+        if self.features or self.as_of is not None:
+            raise ValueError(f"{self.prediction_type} takes neither features nor as_of")
+        if self.horizon_years is not None and (self.prediction_type == "closing_year" or self.horizon_years != 1):
+            raise ValueError(f"{self.prediction_type} takes no such horizon_years: leave it out")
+        return self
+
+
+class ExplainRequest(_Request):
+    """One mine, one horizon, perhaps with what-if values as in a prediction."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"mine_id": "msha:0102838", "horizon_years": 5}]}
+    )
+
+    mine_id: MineId
+    horizon_years: Horizon
+    features: WhatIf | None = None
 
 
 class PredictBatchRequest(_Request):
@@ -77,19 +147,74 @@ class Contribution(BaseModel):
     contribution: float
 
 
-class Prediction(BaseModel):
-    """A mine's score; outside the cohort the score is null, with the reason."""
+class ProductionForecast(BaseModel):
+    """Production of the next year, if the mine still produces then."""
 
+    forecast_year: int
+    production_short_tons: float = Field(description="Of the as-of year")
+    median_short_tons: float
+    interval_short_tons: tuple[float, float]
+    confidence: float = Field(description="With which the interval holds the production")
+
+
+class StatusForecast(BaseModel):
+    """The probability of each status at the end of the next year; they sum to one."""
+
+    forecast_year: int
+    probabilities: dict[str, float]
+
+
+class ClosingYear(BaseModel):
+    """The first year in which the mine more likely does not produce than does; null: after last_year."""
+
+    closing_year: int | None
+    closing_year_low: int | None = Field(description="By the lower ends of the scores' intervals")
+    closing_year_high: int | None
+    quarter_closed_by: int | None = Field(description="A quarter of such mines has closed by then")
+    three_quarters_closed_by: int | None
+    last_year: int
+    tested_until_year: int
+    is_tested: bool
+    in_words: str
+
+
+class _Answer(BaseModel):
     mine_id: str
-    horizon_years: int
+    horizon_years: int | None
     fvi_score: float | None = Field(description="100 x probability of being viable")
     viability_probability: float | None
     interval: tuple[float, float] | None = Field(description="[low, high] around fvi_score")
     as_of: int | None = Field(description="Year that the newest facts describe; the horizon counts from it")
+    known_at: AwareDatetime | None = Field(
+        description="When those facts became known; of the past: when the score was made"
+    )
     index_score: float | None = Field(description="Transparent composite, 0 to 100")
     model: ModelIdentity
+    arm: Literal["champion", "challenger", "history", "backtest"] = Field(
+        description="Which model in force was asked; history: a score as it was stored; backtest: a test's prediction "
+        "of a year that nothing was served for"
+    )
+    degraded: bool = Field(description="The online store was down: features came from the warehouse")
+
+
+class Prediction(_Answer):
+    """The answer for a mine; outside the cohort the score or the forecast is null, with the reason."""
+
     top_features: list[Contribution]
-    reason: str | None = Field(default=None, description="Why there is no score")
+    reason: str | None = Field(default=None, description="Why there is no answer")
+    prediction_type: PredictionType = "viability"
+    production: ProductionForecast | None = None
+    next_status: StatusForecast | None = None
+    closing_year: ClosingYear | None = None
+
+
+class ExplainResponse(_Answer):
+    """A score and what every feature adds to it, strongest first: base + contributions are its log-odds."""
+
+    base: float | None
+    log_odds: float | None
+    contributions: list[Contribution]
+    reason: str | None = None
 
 
 class PredictBatchResponse(BaseModel):
@@ -132,6 +257,23 @@ class WeightsResponse(BaseModel):
     """The weights in force, the heaviest first."""
 
     weights: list[MetricWeight]
+
+
+class WeightOfNight(BaseModel):
+    """A metric's weight as it was one night."""
+
+    night: date
+    metric: str
+    weight: float
+    information_gain: float | None
+    quality: float
+    override_weight: float | None
+
+
+class WeightHistoryResponse(BaseModel):
+    """Weights by night, the newest first."""
+
+    nights: list[WeightOfNight]
 
 
 class ErrorDetail(BaseModel):

@@ -1,52 +1,54 @@
-"""Limits on what is read of a request. Limits per client belong in a guard of their own, not here."""
+"""Reading the body of a request within its limit, for the guard. Limits per client belong in `rate_limits`."""
 
-import json
+from __future__ import annotations
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from collections.abc import Mapping
+
+from starlette.types import Message, Receive
+
+from fvi_pipeline.serving.errors import TooLargeError
 
 
-class BodyLimit:
-    """An ASGI application that answers 413 to a body beyond the limit, declared or streamed."""
+class Disconnected(Exception):
+    """The caller has gone before its body had come."""
 
-    def __init__(self, app: ASGIApp, maximum_bytes: int) -> None:
-        self.app = app
-        self.maximum_bytes = maximum_bytes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > self.maximum_bytes:
-            await self._refuse(send)
-            return
-        # The body is read here, whole, before the application starts: it is small by the limit, and
-        # the application cannot have begun an answer that 413 would contradict.
-        messages: list[Message] = []
-        received = 0
-        while True:
-            message = await receive()
-            messages.append(message)
-            received += len(message.get("body", b""))
-            if received > self.maximum_bytes:
-                await self._refuse(send)
-                return
-            if message["type"] != "http.request" or not message.get("more_body", False):
-                break
+async def read_body(receive: Receive, headers: Mapping[bytes, bytes], maximum_bytes: int) -> bytes:
+    """Return the whole body; raise TooLargeError, by what is declared or by what comes, and Disconnected.
 
-        async def replay() -> Message:
-            return messages.pop(0) if messages else await receive()
+    It is read before the application starts: the application cannot have begun an answer that 413 would contradict.
+    """
+    declared = headers.get(b"content-length", b"0")
+    if declared.isdigit() and (len(declared) > 18 or int(declared) > maximum_bytes):
+        raise _too_large(maximum_bytes)
+    parts = []
+    received = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Disconnected
+        part = message.get("body", b"")
+        received += len(part)
+        if received > maximum_bytes:
+            raise _too_large(maximum_bytes)
+        parts.append(part)
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
-        await self.app(scope, replay, send)
 
-    async def _refuse(self, send: Send) -> None:
-        message = f"The body is larger than {self.maximum_bytes:,} bytes: send smaller batches."
-        body = json.dumps({"error": {"code": "too_large", "message": message}}).encode()
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-        ]
-        await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body that was read, and then what comes after it."""
+    message: Message | None = {"type": "http.request", "body": body, "more_body": False}
+
+    async def replay() -> Message:
+        nonlocal message
+        if message is None:
+            return await receive()
+        given, message = message, None
+        return given
+
+    return replay
+
+
+def _too_large(maximum_bytes: int) -> TooLargeError:
+    return TooLargeError(f"The body is larger than {maximum_bytes:,} bytes: send smaller batches.")

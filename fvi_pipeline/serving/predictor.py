@@ -1,180 +1,397 @@
-"""From a request to a prediction: stored features, what-if values, the model, the reasons.
+"""From a request to its answer: the cache, the stored features, the model in force, the reasons.
 
-Reading the online store belongs in `feature_reader`; loading and running the model in `model.scoring`.
+Reading the online store belongs in `feature_reader`, the past in `history`, running the model in `scorer`, and the form
+of answers in `answers`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fvi_pipeline.model.scoring import Contribution as ModelContribution
-from fvi_pipeline.model.scoring import Score, ViabilityModel
-from fvi_pipeline.serving.contract import (
-    MAXIMUM_BATCH,
-    Contribution,
-    ModelIdentity,
-    Prediction,
-    PredictRequest,
+from fvi_pipeline.model.online_answers import ScoredRow, forecasts_key
+from fvi_pipeline.serving.answers import (
+    TOP_FEATURES,
+    Answer,
+    Facts,
+    contributions_of,
+    encode,
+    head,
+    score_parts,
+    strongest,
 )
-from fvi_pipeline.serving.errors import InvalidRequestError, TooLargeError, UnknownMineError
+from fvi_pipeline.serving.arms import Board, ServedModel, Standing
+from fvi_pipeline.serving.cache import AnswerCache, Looked, answer_key
+from fvi_pipeline.serving.contract import MAXIMUM_BATCH, ExplainRequest, PredictRequest
+from fvi_pipeline.serving.errors import StoreUnavailableError, TooLargeError, UnknownMineError
+from fvi_pipeline.serving.mines import StoredMine, why_no_score
+from fvi_pipeline.serving.scorer import Question, Scorer
+from fvi_pipeline.serving.what_if import check_what_if
 
-TOP_FEATURES = 5
+# the model that a companion's forecast comes from, by type of prediction
+_COMPANIONS = {"production": "fvi_production", "next_status": "fvi_next_status", "closing_year": "fvi_viability"}
+_SHOWN = 5
+
+
+class Store(Protocol):
+    """The online store: see feature_reader.OnlineReader."""
+
+    async def read(
+        self, served: ServedModel, mine_ids: Sequence[str], *also: tuple[Any, ...]
+    ) -> tuple[list[StoredMine | None], list[Any]]:
+        """Return mines in order, and the replies to further commands."""
+
+
+class Warehouse(Protocol):
+    """The same from PostgreSQL, by way of a thread, for when the online store is down."""
+
+    def read(self, served: ServedModel, mine_ids: Sequence[str]) -> list[StoredMine | None]:
+        """Return mines in order."""
+
+    def newest_year(self) -> int | None:
+        """Return the as-of year that mines are scored for."""
+
+    def forecast(self, kind: str, mine_id: str) -> dict[str, Any] | None:
+        """Return the forecast of a kind; see model.online_answers.read_forecasts."""
+
+
+Row = NDArray[np.float32]
+Columns = NDArray[np.intp]
+Past = Callable[[PredictRequest, ServedModel], Awaitable[Answer]]
 
 
 @dataclass(frozen=True)
-class StoredMine:
-    """What the online store holds of a mine: the features of its newest year, and its index.
+class _Read:
+    """What was read for some mines."""
 
-    `features` has every model feature, None where the value is missing; it is empty when the mine has
-    no row of features (no production history).
-    """
-
-    features: Mapping[str, float | None]
-    as_of_year: int | None
-    in_cohort: bool
-    index_score: float | None
-
-
-class FeatureReader(Protocol):
-    """Reads mines from the online store; raises StoreUnavailableError when it does not answer."""
-
-    def read(self, mine_ids: Sequence[str]) -> list[StoredMine | None]:
-        """Return one entry a mine, in order; None for a mine that is not stored."""
-
-    def newest_year(self) -> int | None:
-        """Return the as-of year that mines are scored for now; None when nothing is scored yet."""
+    mines: Mapping[str, StoredMine]
+    newest_year: int | None
+    replies: list[Any]
+    is_degraded: bool
 
 
 class Predictor:
-    """Answers predictions with one model and one store."""
+    """Answers questions with the models on the board."""
 
-    def __init__(self, model: ViabilityModel, version: str, reader: FeatureReader) -> None:
-        """`version` is the registered version of the model, as mart.fvi_scores names it."""
-        self._model = model
-        self._reader = reader
-        self._known = frozenset(model.features)
-        self._identity = ModelIdentity(name=model.metadata.name, version=version)
+    def __init__(
+        self,
+        board: Board,
+        store: Store,
+        scorer: Scorer,
+        cache: AnswerCache | None = None,
+        fallback: Warehouse | None = None,
+        past: Past | None = None,
+        newest_year: int | None = None,
+    ) -> None:
+        """Without `cache` nothing is kept, without `fallback` a store that is down is an error, without `past` any
+        question about it. `newest_year` is the as-of year of now, until the cache tells it.
+        """
+        self._board = board
+        self._store = store
+        self._scorer = scorer
+        self._cache = cache
+        self._fallback = fallback
+        self._past = past
+        self._newest_year = newest_year
 
-    def warm_up(self) -> None:
-        """Run the whole way once. Raises StoreUnavailableError when the store does not answer."""
-        self._reader.read(["warm-up"])
-        self._reader.newest_year()
-        row = np.full((1, len(self._model.features)), np.nan, dtype=np.float32)
-        self._model.score(row)
-        self._model.contributions(row, self._model.horizons[0], TOP_FEATURES)
-
-    def predict(self, request: PredictRequest) -> Prediction:
+    async def predict(self, request: PredictRequest) -> Answer:
         """Answer one request.
 
-        Raises UnknownMineError, InvalidRequestError (a feature that the model does not have) and
-        StoreUnavailableError.
+        Raises UnknownMineError, InvalidRequestError (a what-if value that cannot be) and StoreUnavailableError.
         """
-        return self.predict_batch([request])[0]
+        served = self._board.standing.of(request.mine_id)
+        if request.as_of is not None:
+            if self._past is None:
+                raise StoreUnavailableError("The history does not answer: ask again later.")
+            return await self._past(request, served)
+        kind = request.prediction_type
+        if kind != "viability":
+            return await self._one(served, kind, request.mine_id, None, None, self._forecast(kind))
+        return await self._one(served, kind, request.mine_id, request.horizon_years, request.features, self._scored)
 
-    def predict_batch(self, requests: list[PredictRequest]) -> list[Prediction]:
+    async def explain(self, request: ExplainRequest) -> Answer:
+        """Answer what every feature adds to one score; raises what `predict` raises."""
+        served = self._board.standing.of(request.mine_id)
+        return await self._one(
+            served, "explain", request.mine_id, request.horizon_years, request.features, self._explained
+        )
+
+    async def predict_batch(self, requests: Sequence[PredictRequest]) -> list[Answer]:
         """Answer all requests in their order, or none: one unknown mine is an error of the batch.
 
         Raises TooLargeError beyond MAXIMUM_BATCH, and what `predict` raises.
         """
         if len(requests) > MAXIMUM_BATCH:
             raise TooLargeError(f"A batch holds at most {MAXIMUM_BATCH:,} requests, not {len(requests):,}.")
-        for request in requests:
-            self._check_names(request)
-        mine_ids = list(dict.fromkeys(request.mine_id for request in requests))
-        mines = dict(zip(mine_ids, self._reader.read(mine_ids), strict=True))
-        unknown = [mine_id for mine_id, mine in mines.items() if mine is None]
-        if unknown:
-            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-            raise UnknownMineError(f"No such mine: {', '.join(unknown[:5])}{more}.")
-        newest_year = self._reader.newest_year()
-        answers: list[Prediction | None] = []
-        scored: list[tuple[int, PredictRequest, StoredMine]] = []
-        for position, request in enumerate(requests):
-            mine = mines[request.mine_id]
-            if mine is None:  # cannot be: the unknown ones are told above
-                raise UnknownMineError(f"No such mine: {request.mine_id}.")
-            reason = why_no_score(mine, newest_year)
-            if reason is None:
-                scored.append((position, request, mine))
-                answers.append(None)
-            else:
-                answers.append(self._unscored(request, mine, reason))
-        for position, answer in self._score(scored):
-            answers[position] = answer
-        return [answer for answer in answers if answer is not None]
+        standing = self._board.standing
+        plain = [r for r in requests if r.prediction_type == "viability" and r.as_of is None]
+        for request in plain:
+            if request.features:
+                check_what_if(standing.of(request.mine_id), request.features)
+        answers = await self._scores(standing, plain)
+        given = iter(answers)
+        return [
+            next(given) if request.prediction_type == "viability" and request.as_of is None
+            # few, and each its own query
+            else await self.predict(request)
+            for request in requests
+        ]  # fmt: skip
 
-    def _score(self, scored: list[tuple[int, PredictRequest, StoredMine]]) -> Iterator[tuple[int, Prediction]]:
-        """Score all at once: one run of the model, and one computation of reasons a horizon."""
-        if not scored:
-            return
-        matrix = np.vstack([self._row(mine, request.features or {}) for _, request, mine in scored])
-        scores = self._model.score(matrix)
-        for horizon in sorted({request.horizon_years for _, request, _ in scored}):
-            rows = [row for row, (_, request, _) in enumerate(scored) if request.horizon_years == horizon]
-            reasons = self._model.contributions(matrix[rows], horizon, TOP_FEATURES)
-            for row, reason in zip(rows, reasons, strict=True):
-                position, request, mine = scored[row]
-                score = next(score for score in scores[row] if score.horizon_years == horizon)
-                yield position, self._scored(request, mine, score, reason)
+    async def _one(
+        self,
+        served: ServedModel,
+        kind: str,
+        mine_id: str,
+        horizon_years: int | None,
+        what_if: Mapping[str, float | None] | None,
+        make: Callable[[Question, _Read], Awaitable[Answer]],
+    ) -> Answer:
+        if what_if:
+            check_what_if(served, what_if)
+        key = answer_key(served, kind, mine_id, horizon_years, what_if)
+        looked = await self._look([key])
+        if looked is not None and looked.answers[0] is not None:
+            return looked.answers[0]
+        question = Question(served, mine_id, horizon_years or 0, what_if)
+        also: tuple[tuple[Any, ...], ...] = ()
+        if kind in ("viability", "explain"):
+            also = () if what_if else (self._scorer.record_command(served, [question]),)
+        else:
+            also = (("HGET", forecasts_key(kind), mine_id),)
+        read = await self._read(served, [mine_id], looked, also)
+        answer = await make(question, read)
+        if self._cache is not None and looked is not None:
+            self._cache.keep(looked.version, {key: answer})
+        return answer
 
-    def _check_names(self, request: PredictRequest) -> None:
-        unknown = sorted(set(request.features or {}) - self._known)
+    async def _look(self, keys: Sequence[str]) -> Looked | None:
+        """Ask the cache; None when there is none, or it is down."""
+        if self._cache is None:
+            return None
+        try:
+            looked = await self._cache.look(keys)
+        except StoreUnavailableError:
+            if self._fallback is None:
+                raise
+            return None
+        if looked.newest_year is not None:
+            self._newest_year = looked.newest_year
+        return looked
+
+    async def _read(
+        self,
+        served: ServedModel,
+        mine_ids: Sequence[str],
+        looked: Looked | None,
+        also: Sequence[tuple[Any, ...]] = (),
+    ) -> _Read:
+        """Read mines online, or from the warehouse. Raises UnknownMineError, and StoreUnavailableError when neither
+        answers.
+        """
+        is_degraded = False
+        try:
+            if looked is None and self._cache is not None:
+                raise StoreUnavailableError("The online store does not answer: ask again in a moment.")
+            mines, replies = await self._store.read(served, mine_ids, *also)
+            if self._newest_year is None and self._fallback is not None:
+                # an online store that was filled before it told the year
+                self._newest_year = await asyncio.to_thread(self._fallback.newest_year)
+            year = self._newest_year
+            if None in mines and self._fallback is not None and not _is_whole(looked):
+                # Redis has lost what it held: nobody is unknown for that
+                raise StoreUnavailableError("The online store has lost its content: ask again in a moment.")
+        except StoreUnavailableError:
+            if self._fallback is None:
+                raise
+            is_degraded = True
+            mines = await asyncio.to_thread(self._fallback.read, served, mine_ids)
+            year, replies = await asyncio.to_thread(self._fallback.newest_year), []
+        unknown = [mine_id for mine_id, mine in zip(mine_ids, mines, strict=True) if mine is None]
         if unknown:
-            raise InvalidRequestError(
-                f"The model has no feature {', '.join(name[:60] for name in unknown[:5])}; "
-                "mart.feature_catalogue lists what it has."
+            more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+            raise UnknownMineError(f"No such mine: {', '.join(unknown[:_SHOWN])}{more}.")
+        found = {mine_id: mine for mine_id, mine in zip(mine_ids, mines, strict=True) if mine is not None}
+        return _Read(found, year, replies, is_degraded)
+
+    async def _scores(self, standing: Standing, requests: Sequence[PredictRequest]) -> list[Answer]:
+        """Answer questions about viability together: one look into the cache, one read and one scoring an arm."""
+        questions = [Question(standing.of(r.mine_id), r.mine_id, r.horizon_years or 0, r.features) for r in requests]
+        keys = [answer_key(q.served, "viability", q.mine_id, q.horizon_years, q.what_if) for q in questions]
+        looked = await self._look(keys) if keys else None
+        answers = dict(zip(keys, looked.answers, strict=True)) if looked else {}
+        fresh: dict[str, Answer] = {}
+        for served in (standing.champion, standing.challenger):
+            missing = {
+                key: question
+                for key, question in zip(keys, questions, strict=True)
+                if answers.get(key) is None and question.served is served
+            }
+            if served is None or not missing:
+                continue
+            mine_ids = list(dict.fromkeys(question.mine_id for question in missing.values()))
+            asked = list(missing.values())
+            read = await self._read(served, mine_ids, looked, [self._scorer.record_command(served, asked)])
+            reasons = {m: why_no_score(mine, read.newest_year) for m, mine in read.mines.items()}
+            records = (read.replies or [[None] * len(asked)])[0]
+            inside = [
+                (key, question, record)
+                for (key, question), record in zip(missing.items(), records, strict=True)
+                if reasons[question.mine_id] is None
+            ]
+            scored = await self._scorer.score(
+                served,
+                [(question, _row(read.mines[question.mine_id])) for _, question, _ in inside],
+                [record for _, _, record in inside],
             )
+            top = _strongest([values for _, values in scored], TOP_FEATURES)
+            by_key = {
+                key: (row, values, columns)
+                for (key, _, _), (row, values), columns in zip(inside, scored, top, strict=True)
+            }
+            for number, (key, question) in enumerate(missing.items()):
+                fresh[key] = _prediction(question, read, reasons[question.mine_id], by_key.get(key))
+                if number % 100 == 99:
+                    await asyncio.sleep(0)  # others may go on
+        if self._cache is not None and looked is not None:
+            self._cache.keep(looked.version, fresh)
+        return [fresh.get(key) or _known(answers[key]) for key in keys]
 
-    def _row(self, mine: StoredMine, overrides: Mapping[str, float | None]) -> NDArray[np.float32]:
-        values = {**mine.features, **overrides}
-        # float32 is what the model was fitted on: the same cast as in training and in the batch scores.
-        return np.array(
-            [np.nan if (value := values[name]) is None else value for name in self._model.features],
-            dtype=np.float32,
-        )
+    async def _scored(self, question: Question, read: _Read) -> Answer:
+        reason, scored = await self._score_of(question, read)
+        if scored is None:
+            return _prediction(question, read, reason, None)
+        (columns,) = _strongest([scored[1]], TOP_FEATURES)
+        return _prediction(question, read, reason, (*scored, columns))
 
-    def _scored(
-        self, request: PredictRequest, mine: StoredMine, score: Score, reasons: list[ModelContribution]
-    ) -> Prediction:
-        return Prediction(
-            mine_id=request.mine_id,
-            horizon_years=request.horizon_years,
-            fvi_score=score.fvi_score,
-            viability_probability=score.viability_probability,
-            interval=(100 * score.interval_low, 100 * score.interval_high),
-            as_of=mine.as_of_year,
-            index_score=mine.index_score,
-            model=self._identity,
-            top_features=[
-                Contribution(feature=reason.feature, value=reason.value, contribution=reason.contribution)
-                for reason in reasons
-            ],
-        )
+    async def _explained(self, question: Question, read: _Read) -> Answer:
+        reason, scored = await self._score_of(question, read)
+        parts: dict[str, Any] = {"base": None, "log_odds": None, "contributions": [], "reason": reason}
+        if scored is not None:
+            row, values = scored
+            parts["base"] = values.base
+            (columns,) = _strongest([values])
+            parts["contributions"] = contributions_of(
+                question.served.model.features, row, values.contributions, columns
+            )
+            parts["log_odds"] = values.base + float(values.contributions.sum())
+        return _answer(question, read, scored[1] if scored else None, parts)
 
-    def _unscored(self, request: PredictRequest, mine: StoredMine, reason: str) -> Prediction:
-        return Prediction(
-            mine_id=request.mine_id,
-            horizon_years=request.horizon_years,
-            fvi_score=None,
-            viability_probability=None,
-            interval=None,
-            as_of=mine.as_of_year,
-            index_score=mine.index_score,
-            model=self._identity,
-            top_features=[],
-            reason=reason,
-        )
+    async def _score_of(self, question: Question, read: _Read) -> tuple[str | None, tuple[Any, ScoredRow] | None]:
+        mine = read.mines[question.mine_id]
+        reason = why_no_score(mine, read.newest_year)
+        if reason is not None:
+            return reason, None
+        record = read.replies[0][0] if read.replies else None
+        (scored,) = await self._scorer.score(question.served, [(question, _row(mine))], [record])
+        return None, scored
+
+    def _forecast(self, kind: str) -> Callable[[Question, _Read], Awaitable[Answer]]:
+        async def made(question: Question, read: _Read) -> Answer:
+            mine = read.mines[question.mine_id]
+            if read.is_degraded and self._fallback is not None:
+                forecast = await asyncio.to_thread(self._fallback.forecast, kind, question.mine_id)
+            else:
+                forecast = json.loads(read.replies[0]) if read.replies and read.replies[0] else None
+            # one of another year is of a mine that has left, or that was not forecast again yet
+            if forecast is not None and forecast["as_of_year"] != mine.as_of_year:
+                forecast = None
+            reason = why_no_score(mine, read.newest_year)
+            if reason is None and forecast is None:
+                reason = "Nothing of this kind is forecast for the mine yet."
+            parts: dict[str, Any] = {"top_features": [], "reason": reason, "prediction_type": kind}
+            version = ""
+            if forecast is not None and reason is None:
+                version = forecast.pop("model_version")
+                forecast.pop("as_of_year")
+                parts[kind] = forecast
+            facts = _facts(question, mine)._replace(
+                model_name=_COMPANIONS[kind], model_version=version, arm="champion", feature_service=None
+            )
+            horizon = None if kind == "closing_year" else 1
+            body = encode(
+                head(
+                    question.mine_id,
+                    horizon,
+                    score_parts(None),
+                    facts,
+                    mine.index_score,
+                    mine.known_at,
+                    is_degraded=read.is_degraded,
+                )
+                | {"production": None, "next_status": None, "closing_year": None}
+                | parts
+            )
+            return Answer(body, facts, is_degraded=read.is_degraded)
+
+        return made
 
 
-def why_no_score(mine: StoredMine, newest_year: int | None) -> str | None:
-    """Return why the mine is outside the cohort of `newest_year`, in a sentence; None when it is inside."""
-    if not mine.features or mine.as_of_year is None:
-        return "The mine has no production history to score; its index is given instead."
-    if not mine.in_cohort:
-        return f"The mine is outside the cohort: it was not producing in {mine.as_of_year}."
-    if newest_year is not None and mine.as_of_year < newest_year:
-        return f"The mine is outside the cohort: it reported last for {mine.as_of_year}, not for {newest_year}."
-    return None
+def _is_whole(looked: Looked | None) -> bool:
+    """Whether the online store says that it holds everything."""
+    return looked is not None and looked.version is not None
+
+
+def _row(mine: StoredMine) -> Any:
+    return mine.row
+
+
+def _strongest(scored: Sequence[ScoredRow], count: int | None = None) -> Columns:
+    return strongest(np.vstack([values.contributions for values in scored]), count) if scored else np.empty((0, 0), int)
+
+
+def _known(answer: Answer | None) -> Answer:
+    if answer is None:  # cannot be: what the cache has not was made
+        raise StoreUnavailableError("The online store does not answer: ask again in a moment.")
+    return answer
+
+
+def _facts(question: Question, mine: StoredMine, scored: ScoredRow | None = None) -> Facts:
+    served = question.served
+    return Facts(
+        fvi_score=100.0 * scored.probability if scored else None,
+        as_of_year=mine.as_of_year,
+        known_at=mine.known_at.timestamp() if mine.known_at else None,
+        model_name=served.name,
+        model_version=served.version,
+        arm=served.arm,
+        feature_service=served.feature_service,
+    )
+
+
+def _prediction(
+    question: Question, read: _Read, reason: str | None, scored: tuple[Row, ScoredRow, Columns] | None
+) -> Answer:
+    top: list[dict[str, Any]] = []
+    if scored is not None:
+        row, values, columns = scored
+        top = contributions_of(question.served.model.features, row, values.contributions, columns)
+    parts = {
+        "top_features": top,
+        "reason": reason,
+        "prediction_type": "viability",
+        "production": None,
+        "next_status": None,
+        "closing_year": None,
+    }
+    return _answer(question, read, scored[1] if scored else None, parts)
+
+
+def _answer(question: Question, read: _Read, scored: ScoredRow | None, parts: dict[str, Any]) -> Answer:
+    mine = read.mines[question.mine_id]
+    facts = _facts(question, mine, scored)
+    values = head(
+        question.mine_id,
+        question.horizon_years,
+        score_parts(scored),
+        facts,
+        mine.index_score,
+        mine.known_at,
+        is_degraded=read.is_degraded,
+    )
+    return Answer(encode(values | parts), facts, is_degraded=read.is_degraded)

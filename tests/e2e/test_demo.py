@@ -258,17 +258,6 @@ def test_a_folder_of_which_nothing_can_be_loaded_fails_and_says_why(tmp_path) ->
     assert "Traceback" not in result.stderr
 
 
-def test_files_without_a_panel_give_an_index_and_no_score(simulated, tmp_path) -> None:
-    import shutil
-
-    folder = tmp_path / "landing"
-    shutil.copytree(simulated[0] / "gem", folder / "gem")
-    result = run_fvi(clean_environment(tmp_path / "home"), "run", "--source", str(folder))
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "No champion" in result.stdout
-    assert "! No model" in result.stdout
-
-
 def test_real_and_simulated_facts_are_not_mixed(demo: Demo, tmp_path) -> None:
     (tmp_path / "eia_coal").mkdir()
     (tmp_path / "eia_coal" / "coalpublic2019.csv").write_text("Year,MSHA ID\n2019,100\n")

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from fvi_pipeline.platform.database import connection_parts, with_search_path
 from tests.commands import BIN
 
 START_SECONDS = 90
@@ -52,12 +53,15 @@ class Relay:
         while True:
             try:
                 client, _ = listener.accept()
-                server = socket.create_connection(self._target)
+                server = self._reach()
             except OSError:
                 return
             self._open += [client, server]
             for source, target in ((client, server), (server, client)):
                 threading.Thread(target=self._pump, args=(source, target), daemon=True).start()
+
+    def _reach(self) -> socket.socket:
+        return socket.create_connection(self._target)
 
     @staticmethod
     def _pump(source: socket.socket, target: socket.socket) -> None:
@@ -67,6 +71,29 @@ class Relay:
             target.shutdown(socket.SHUT_WR)
         except OSError:
             return
+
+
+class PostgresRelay(Relay):
+    """The same before the embedded PostgreSQL, which listens on a Unix socket only."""
+
+    def __init__(self, database_url: str) -> None:
+        parts = connection_parts(database_url)
+        self._path = f"{parts['host']}/.s.PGSQL.{parts['port']}"
+        super().__init__(parts["host"], int(parts["port"]))
+
+    def _reach(self) -> socket.socket:
+        reached = socket.socket(socket.AF_UNIX)
+        reached.connect(self._path)
+        return reached
+
+    def through(self, environment: dict[str, str]) -> dict[str, str]:
+        """The environment with PostgreSQL's address replaced by the relay's, for all tools."""
+        url = f"postgresql://postgres@127.0.0.1:{self.port}/fvi"
+        return environment | {
+            "FVI_DATABASE_URL": url,
+            "FVI_FEAST_REGISTRY_URL": with_search_path(url, "feast").replace("postgresql:", "postgresql+psycopg:"),
+            "MLFLOW_TRACKING_URI": with_search_path(url, "mlflow"),
+        }
 
 
 def through(relay: Relay, environment: dict[str, str]) -> dict[str, str]:

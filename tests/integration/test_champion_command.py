@@ -38,9 +38,11 @@ def test_the_command_knows_every_model_and_what_is_predicted_with_it() -> None:
             "mart/fvi_scores",
             "mart/score_reasons",
             "mart/score_explanations",
+            "feature_store/online_answers",
             "mart/closing_years",
+            "feature_store/online_closing_years",
             "serving/bento",
         },
-        "fvi_production": {"mart/production_forecasts"},
-        "fvi_next_status": {"mart/status_forecasts"},
+        "fvi_production": {"mart/production_forecasts", "feature_store/online_production_forecasts"},
+        "fvi_next_status": {"mart/status_forecasts", "feature_store/online_status_forecasts"},
     }

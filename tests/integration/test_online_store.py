@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 import redis
 
 from fvi_pipeline.features import online_store
 from fvi_pipeline.features.online_format import entity_keys, feature_fields
+from fvi_pipeline.features.online_version import VERSION_KEY, is_settled
+from fvi_pipeline.features.online_views import online_client
 from fvi_pipeline.features.parity import WHOLE_ROW, compare
 from fvi_pipeline.features.store import materialize, open_store
 from fvi_pipeline.platform.environment import tool_environment
 from fvi_pipeline.platform.servers import Servers
 from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings
 from fvi_pipeline.serving.errors import StoreUnavailableError
-from fvi_pipeline.serving.feature_reader import FeastFeatureReader
-from fvi_pipeline.serving.predictor import StoredMine
+from fvi_pipeline.serving.feature_reader import OnlineReader, blocking_read, mine_fields
+from fvi_pipeline.serving.mines import StoredMine
+from fvi_pipeline.serving.redis_link import RedisLink
 from tests.commands import BIN, clean_environment, run_tool
 
 KEYS = "mine_id text, event_timestamp timestamptz, created_timestamp timestamptz"
@@ -83,11 +89,11 @@ class Shop:
 
     def online(self) -> dict[bytes, dict[bytes, bytes]]:
         with redis.Redis.from_url(self.redis_url) as client:
-            return {key: client.hgetall(key) for key in client.scan_iter() if client.type(key) == b"hash"}
+            return {key: client.hgetall(key) for key in client.scan_iter(_type="hash")}
 
     def days_to_live(self) -> set[int]:
         with redis.Redis.from_url(self.redis_url) as client:
-            return {round(client.ttl(key) / 86_400) for key in client.scan_iter()}
+            return {round(client.ttl(key) / 86_400) for key in client.scan_iter(_type="hash")}
 
     def hash_set(self, mine_id: str, view: str, feature: str, value: bytes | None) -> None:
         (key,), (field,) = entity_keys("fvi", "mine_id", [mine_id.encode()]), feature_fields(view, [feature])
@@ -351,15 +357,27 @@ def test_the_check_of_an_asset_fails_on_one_bit_and_says_where(shop, mines, monk
 
 
 @pytest.fixture
-def reader(shop: Shop, mines: Any, monkeypatch: pytest.MonkeyPatch) -> FeastFeatureReader:
+def served(shop: Shop, mines: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the reader wants of a model: where its features are."""
     for name, value in shop.environment.items():
         monkeypatch.setenv(name, value)
-    return FeastFeatureReader(
-        PROJECT_ROOT / "feature_repo" / "feature_store.yaml", shop.database_url, ["output", "ash"], "fvi_v1"
-    )
+    yaml = PROJECT_ROOT / "feature_repo" / "feature_store.yaml"
+    return SimpleNamespace(fields=mine_fields(yaml, "fvi_v1", ["output", "ash"]))
 
 
-def test_the_reader_answers_what_feast_answers(shop, mines, reader):
+def read_online(url: str, served: Any, *questions: list[str]) -> list[list[StoredMine | None]]:
+    async def answers() -> list[list[StoredMine | None]]:
+        link = RedisLink(url)
+        await link.start()
+        try:
+            return [(await OnlineReader(link).read(served, mine_ids))[0] for mine_ids in questions]
+        finally:
+            await link.close()
+
+    return asyncio.run(answers())
+
+
+def test_the_reader_answers_what_feast_answers(shop, mines, served):
     materialize(mines)
     asked = [C, "msha:9999999", A, B, A]
     service = mines.get_feature_service("fvi_serving_v1")
@@ -368,33 +386,61 @@ def test_the_reader_answers_what_feast_answers(shop, mines, reader):
         None
         if year is None and columns["coverage"][row] is None
         else StoredMine(
-            features={} if year is None else {name: columns[name][row] for name in ("output", "ash")},
+            row=None
+            if year is None
+            else np.array([columns[name][row] for name in ("output", "ash")], dtype=np.float64).astype(np.float32),
             as_of_year=year,
             in_cohort=bool(columns["in_cohort"][row]),
             index_score=columns["index_score"][row],
         )
         for row, year in enumerate(columns["as_of_year"])
     ]
+    url = shop.environment["FVI_REDIS_URL"]
+    together, many, *alone = read_online(url, served, asked, asked * 500, *([mine] for mine in asked))
     # the text tells -0.0 from 0.0 and 1 from 1.0
-    assert repr(reader.read(asked)) == repr(expected)
-    assert [repr(reader.read([mine])[0]) for mine in asked] == [repr(mine) for mine in expected]
+    assert repr(together) == repr(expected)
+    assert repr([mine for (mine,) in alone]) == repr(expected)
+    assert repr(many) == repr(expected * 500)
     assert expected[1] is None
-    assert repr(reader.read(asked * 500)) == repr(expected * 500)
-    assert reader.read([]) == []
+    with redis.Redis.from_url(url) as client:
+        assert repr(blocking_read(client, served, asked)) == repr(expected)
+        assert blocking_read(client, served, []) == []
 
 
-def test_the_reader_tells_a_store_that_is_down(shop, mines, reader, monkeypatch):
+def test_the_reader_tells_a_store_that_is_down(shop, mines, served):
     with socket.create_server(("127.0.0.1", 0)) as nothing:
-        address = f"127.0.0.1:{nothing.getsockname()[1]}"
-    parts = shop.environment["FVI_FEAST_REDIS"].split(",")
-    monkeypatch.setenv("FVI_FEAST_REDIS", ",".join([address, *parts[1:]]))
-    yaml = PROJECT_ROOT / "feature_repo" / "feature_store.yaml"
-    gone = FeastFeatureReader(yaml, shop.database_url, ["output", "ash"], "fvi_v1")
+        gone = f"redis://127.0.0.1:{nothing.getsockname()[1]}"
     for mine_ids in ([A], [A, B]):
         with pytest.raises(StoreUnavailableError, match="online store"):
-            gone.read(mine_ids)
+            read_online(gone, served, mine_ids)
+        with redis.Redis.from_url(gone) as client, pytest.raises(StoreUnavailableError, match="online store"):
+            blocking_read(client, served, mine_ids)
     with pytest.raises(StoreUnavailableError, match="fvi_serving_v7"):
-        FeastFeatureReader(yaml, shop.database_url, ["output"], "fvi_v7")
+        mine_fields(PROJECT_ROOT / "feature_repo" / "feature_store.yaml", "fvi_v7", ["output"])
+
+
+def test_a_materialisation_changes_the_online_version_and_unsettles_it_meanwhile(shop, mines, monkeypatch):
+    client = online_client(mines)
+    materialize(mines)
+    before = client.get(VERSION_KEY)
+    assert is_settled(before)
+    during = []
+    send = online_store._send
+    monkeypatch.setattr(online_store, "_send", lambda *given: (during.append(client.get(VERSION_KEY)), send(*given)))
+    materialize(mines)
+    assert during
+    assert not any(is_settled(version) for version in during)
+    after = client.get(VERSION_KEY)
+    assert is_settled(after)
+    assert after > before
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(online_store, "_send", broken)
+    with pytest.raises(RuntimeError, match="killed"):
+        materialize(mines)
+    assert not is_settled(client.get(VERSION_KEY))
 
 
 def test_the_feast_command_writes_in_bulk(shop, mines, tmp_path):

@@ -2,11 +2,14 @@
 
 import time
 
+import numpy as np
 import pytest
 
+from fvi_pipeline.model.registry import open_registry
 from fvi_pipeline.platform.database import connect
 from fvi_pipeline.platform.settings import PROJECT_ROOT
 from tests.commands import BIN, run_tool
+from tests.integration.serving_load import cohort, expected_scores
 from tests.integration.serving_process import Relay, served, through
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -73,6 +76,41 @@ def test_500_mines_are_served_as_the_mart_has_them(client, warehouse):
         assert [answer["fvi_score"] for answer in answers] == pytest.approx([row[3] for row in part], abs=1e-6)
 
 
+def test_four_ways_to_every_score_agree(demo, client, warehouse):
+    """Of all current mines and horizons: served, stored, by the ONNX file and by LightGBM itself."""
+    registry = open_registry(demo.environment["MLFLOW_TRACKING_URI"], demo.settings.home)
+    version = registry.champion().version
+    model = registry.load(version)
+    by_onnx = expected_scores(demo.environment, [version])
+    questions = sorted((mine, horizon) for _, mine, horizon in by_onnx)
+    served_scores = {}
+    for start in range(0, len(questions), 1_000):
+        requests = [{"mine_id": mine, "horizon_years": horizon} for mine, horizon in questions[start : start + 1_000]]
+        for answer in client.post("/predict_batch", json={"requests": requests}).json()["predictions"]:
+            served_scores[answer["mine_id"], answer["horizon_years"]] = answer["fvi_score"]
+    stored = {
+        (mine, horizon): score
+        for mine, horizon, score in warehouse.execute(
+            "SELECT mine_id, horizon_years, fvi_score FROM mart.fvi_scores "
+            "WHERE as_of_year = (SELECT max(as_of_year) FROM mart.fvi_scores)"
+        )
+    }
+    mines, matrix = cohort(demo.environment, model)
+    by_lightgbm = {}
+    for horizon in model.horizons:
+        margin = model._booster.predict(model.with_horizon(matrix, horizon), raw_score=True)
+        log_odds = model.metadata.calibration.log_odds(margin, np.full(len(margin), horizon))
+        scores = 100 / (1 + np.exp(-log_odds))
+        by_lightgbm |= {(mine, horizon): score for mine, score in zip(mines, scores, strict=True)}
+    assert stored.keys() == set(questions)
+    for question in questions:
+        right = by_onnx[version, *question]
+        assert served_scores[question] == pytest.approx(right, abs=1e-6), question
+        assert stored[question] == pytest.approx(right, abs=1e-6), question
+        # as probabilities: the graph computes in single precision
+        assert by_lightgbm[question] / 100 == pytest.approx(right / 100, abs=1e-6), question
+
+
 def test_reasons_are_those_of_the_mart(client, warehouse, a_score):
     mine_id, horizon, _ = a_score
     stored = warehouse.execute(
@@ -112,11 +150,12 @@ def test_unknown_mines_and_malformed_requests(client):
 def test_what_if_changes_the_score_of_this_answer_only(client, a_score):
     mine_id, horizon, score = a_score
     request = {"mine_id": mine_id, "horizon_years": horizon}
-    feature = client.post("/predict", json=request).json()["top_features"][0]["feature"]
-    # somewhere on the scale of the feature that matters most, the score is another one
+    reasons = [entry for entry in client.post("/predict", json=request).json()["top_features"] if entry["value"]]
+    # somewhere about the values that matter most, the score is another one
     changed = [
-        client.post("/predict", json={**request, "features": {feature: value}}).json()["fvi_score"]
-        for value in (None, -1e9, 0, 1, 1e3, 1e9)
+        client.post("/predict", json={**request, "features": {entry["feature"]: value}}).json()["fvi_score"]
+        for entry in reasons
+        for value in (None, 0.8 * entry["value"], 1.2 * entry["value"])
     ]
     assert any(abs(value - score) > 1e-6 for value in changed)
     assert client.post("/predict", json=request).json()["fvi_score"] == pytest.approx(score, abs=1e-6)
@@ -159,22 +198,27 @@ def test_health_documents_and_metrics(client):
     assert 'bentoml_service_request_duration_seconds_bucket{endpoint="/predict"' in metrics
 
 
-def test_redis_down_is_503_and_mends_itself(client, relay, a_score):
+def test_without_redis_scores_come_from_the_warehouse_and_weights_are_503(client, relay, a_score):
     mine_id, horizon, score = a_score
     request = {"mine_id": mine_id, "horizon_years": horizon}
     relay.cut()
     try:
         started = time.monotonic()
-        assert_error(client.post("/predict", json=request), 503, "store_unavailable")
+        answer = client.post("/predict", json=request).json()
+        assert (answer["degraded"], answer["fvi_score"]) == (True, pytest.approx(score, abs=1e-6))
+        assert_error(client.post("/predict", json={**request, "mine_id": "msha:9999999"}), 404, "unknown_mine")
         assert_error(client.get("/weights"), 503, "store_unavailable")
         assert time.monotonic() - started < 10
         assert client.get("/livez").status_code == 200
     finally:
         relay.mend()
-    assert client.post("/predict", json=request).json()["fvi_score"] == pytest.approx(score, abs=1e-6)
+    deadline = time.monotonic() + 10
+    while (answer := client.post("/predict", json=request).json())["degraded"] and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert (answer["degraded"], answer["fvi_score"]) == (False, pytest.approx(score, abs=1e-6))
 
 
-def test_a_service_that_starts_without_redis_waits_for_it(demo, relay, tmp_path, a_score):
+def test_a_service_that_starts_without_redis_answers_and_takes_it_up(demo, relay, tmp_path, a_score):
     mine_id, horizon, score = a_score
     request = {"mine_id": mine_id, "horizon_years": horizon}
     from urllib.parse import urlsplit
@@ -182,13 +226,15 @@ def test_a_service_that_starts_without_redis_waits_for_it(demo, relay, tmp_path,
     parts = urlsplit(demo.environment["FVI_REDIS_URL"])
     own = Relay(parts.hostname, parts.port)
     own.cut()
-    with served(through(own, demo.environment), tmp_path, ready_status=503) as waiting:
-        assert_error(waiting.post("/predict", json=request), 503, "store_unavailable")
+    with served(through(own, demo.environment), tmp_path) as waiting:
+        answer = waiting.post("/predict", json=request).json()
+        assert (answer["degraded"], answer["fvi_score"]) == (True, pytest.approx(score, abs=1e-6))
         own.mend()
         deadline = time.monotonic() + 30
-        while waiting.get("/readyz").status_code != 200 and time.monotonic() < deadline:
+        while waiting.post("/predict", json=request).json()["degraded"] and time.monotonic() < deadline:
             time.sleep(0.2)
-        assert waiting.post("/predict", json=request).json()["fvi_score"] == pytest.approx(score, abs=1e-6)
+        answer = waiting.post("/predict", json=request).json()
+        assert (answer["degraded"], answer["fvi_score"]) == (False, pytest.approx(score, abs=1e-6))
     own.cut()
 
 

@@ -66,6 +66,12 @@ def test_keys_of_apis_are_read_and_not_shown(monkeypatch: pytest.MonkeyPatch) ->
         ("FVI_HTTP_PORT", "65536"),
         ("FVI_SEED", "spring"),
         ("FVI_OPTUNA_TRIALS", "0"),
+        ("FVI_AUTH", "nobody"),
+        ("FVI_AUTH_SECRET", "short"),
+        ("FVI_RATE_LIMITS", '{"/predict": 0}'),
+        ("FVI_CORS_ORIGINS", "*"),
+        ("FVI_CORS_ORIGINS", "https://app.example.org, https://*.example.org"),
+        ("FVI_CORS_ORIGINS", "app.example.org"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -73,6 +79,45 @@ def test_a_value_that_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(ValidationError) as caught:
         Settings()
     assert name.removeprefix("FVI_").lower() in str(caught.value.errors()[0]["loc"])
+
+
+@pytest.mark.parametrize(
+    ("values", "needed"),
+    [
+        ({"FVI_AUTH": "token"}, "needs FVI_AUTH_SECRET"),
+        ({"FVI_AUTH": "local", "FVI_AUTH_SECRET": "s" * 32}, "takes no token"),
+        ({"FVI_AUTH_SECRET": "s" * 32, "FVI_AUTH_PUBLIC_KEY_FILE": "/key.pem"}, "not both"),
+        ({"FVI_REQUIRE_TLS": "1", "FVI_DATABASE_URL": "postgresql://u@db.example.org/d"}, "sslmode=verify-full"),
+        ({"FVI_REQUIRE_TLS": "1", "FVI_DATABASE_URL": "postgresql://u@10.0.0.7/d?sslmode=require"}, "verify-full"),
+        ({"FVI_REQUIRE_TLS": "1", "FVI_REDIS_URL": "redis://cache.example.org"}, "rediss://"),
+        ({"FVI_REQUIRE_TLS": "1", "FVI_REDIS_URL": "rediss://cache?ssl_cert_reqs=none"}, "switch off the check"),
+    ],
+)
+def test_settings_that_would_leave_a_door_open_are_refused(
+    monkeypatch: pytest.MonkeyPatch, values: dict[str, str], needed: str
+) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError, match=needed) as caught:
+        Settings()
+    # a message ends in logs: it never repeats what was set
+    assert "s" * 32 not in str(caught.value)
+
+
+def test_tls_is_asked_for_on_other_machines_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FVI_REQUIRE_TLS", "1")
+    for database_url, redis_url in (
+        ("postgresql://u@/d?host=/run/postgresql", "redis://127.0.0.1"),
+        ("postgresql://u@localhost/d", "redis://localhost:6379/0"),
+        ("postgresql://u@db/d?sslmode=verify-full&sslrootcert=/ca.pem", "rediss://cache?ssl_ca_certs=/ca.pem"),
+    ):
+        assert Settings(database_url=database_url, redis_url=redis_url).require_tls
+
+
+def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().cors_origins is None
+    monkeypatch.setenv("FVI_CORS_ORIGINS", "https://app.example.org, http://localhost:8080")
+    assert Settings().cors_origins == ("https://app.example.org", "http://localhost:8080")
 
 
 def test_the_landing_folder_of_the_last_run_is_watched(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A small real model, and a store of mines in memory, behind the real application."""
 
+from datetime import UTC, datetime
+
 import lightgbm
 import numpy as np
 import pytest
@@ -8,10 +10,16 @@ from starlette.testclient import TestClient
 from fvi_pipeline.model.intervals import IntervalTable
 from fvi_pipeline.model.onnx_export import to_onnx
 from fvi_pipeline.model.scoring import ModelMetadata, ViabilityModel
-from fvi_pipeline.serving.app import Backends, create_app, with_body_limit
-from fvi_pipeline.serving.contract import WeightsResponse
+from fvi_pipeline.serving.app import create_app
+from fvi_pipeline.serving.arms import FixedBoard, MineFields, ServedModel, Standing
+from fvi_pipeline.serving.backends import Backends
+from fvi_pipeline.serving.contract import WeightHistoryResponse, WeightsResponse
 from fvi_pipeline.serving.errors import StoreUnavailableError
-from fvi_pipeline.serving.predictor import Predictor, StoredMine
+from fvi_pipeline.serving.gate import Gate
+from fvi_pipeline.serving.guard import Guard, GuardState
+from fvi_pipeline.serving.mines import StoredMine
+from fvi_pipeline.serving.predictor import Predictor
+from fvi_pipeline.serving.scorer import Scorer
 
 FEATURES = ["production_short_tons", "average_employees", "coal_price_usd_per_tonne"]
 
@@ -22,23 +30,31 @@ class MinesInMemory:
     def __init__(self):
         self.down = False
         self.reads = 0
-        values = dict(zip(FEATURES, (1.2e6, 80.0, None), strict=True))
+        values, known_at = np.array([1.2e6, 80, np.nan], dtype=np.float32), datetime(2020, 10, 1, tzinfo=UTC)
+        few = np.array([1.2e6, 5, np.nan], dtype=np.float32)
         self.mines = {
-            "msha:0000001": StoredMine(values, 2019, True, 61.5),
-            "msha:0000002": StoredMine({**values, "average_employees": 5.0}, 2019, True, None),
-            "msha:0000003": StoredMine(values, 2019, False, 12.0),
-            "msha:0000004": StoredMine(values, 1998, True, None),
-            "gem:M0086": StoredMine({}, None, False, 44.0),
+            "msha:0000001": StoredMine(values, 2019, True, 61.5, known_at),
+            "msha:0000002": StoredMine(few, 2019, True, None, known_at),
+            "msha:0000003": StoredMine(values, 2019, False, 12.0, known_at),
+            "msha:0000004": StoredMine(values, 1998, True, None, known_at),
+            "gem:M0086": StoredMine(None, None, False, 44.0),
         }
 
-    def read(self, mine_ids):
+    async def read(self, served, mine_ids, *also):
         self.reads += 1
         if self.down:
             raise StoreUnavailableError("The online store does not answer: ask again in a moment.")
-        return [self.mines.get(mine_id) for mine_id in mine_ids]
+        return [self.mines.get(mine_id) for mine_id in mine_ids], [[None] * (len(command) - 2) for command in also]
 
-    def newest_year(self):
-        return 2019
+
+class LogInMemory:
+    """Keeps what is offered."""
+
+    def __init__(self):
+        self.entries = []
+
+    def offer(self, entry):
+        self.entries.append(entry)
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +85,7 @@ def mines():
 
 
 @pytest.fixture
-def application(model, mines):
+def application(model, mines, log):
     async def retrieve(query, k):
         if mines.down:
             raise StoreUnavailableError("The evidence store does not answer: ask again in a moment.")
@@ -82,13 +98,39 @@ def application(model, mines):
         }
         return [passage] * k
 
+    async def weights():
+        return WeightsResponse(weights=[])
+
+    types = dict(zip(FEATURES, ("DOUBLE", "INT64", "DOUBLE"), strict=True))
+    fields = MineFields("fvi", "mine_id", tuple(FEATURES), (), types)
+    board = FixedBoard(Standing(ServedModel(model, "7", "champion", fields, datetime(2024, 1, 1, tzinfo=UTC))))
     app = create_app()
     app.state.backends = Backends(
-        scorer=Predictor(model, "7", mines), retrieve=retrieve, weights=lambda: WeightsResponse(weights=[])
+        predictor=Predictor(board, mines, Scorer(), newest_year=2019),
+        board=board,
+        retrieve=retrieve,
+        weights=weights,
+        weight_history=lambda since, until, metric: WeightHistoryResponse(nights=[]),
+        log=log,
     )
     return app
 
 
 @pytest.fixture
-def client(application):
-    return TestClient(with_body_limit(application), raise_server_exceptions=False)
+def log():
+    return LogInMemory()
+
+
+@pytest.fixture
+def guarded(application):
+    """The application behind the guard, without tokens."""
+    state = GuardState()
+    state.open(Gate(verifier=None))
+    return Guard(application, state)
+
+
+@pytest.fixture
+def client(guarded):
+    return TestClient(
+        guarded, base_url="http://127.0.0.1:3000", client=("127.0.0.1", 50_000), raise_server_exceptions=False
+    )

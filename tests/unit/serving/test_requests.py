@@ -22,8 +22,9 @@ def test_a_prediction_has_the_documented_shape(client, model):
     assert response.status_code == 200
     body = response.json()
     assert list(body) == [
-        "mine_id", "horizon_years", "fvi_score", "viability_probability", "interval", "as_of", "index_score",
-        "model", "top_features", "reason",
+        "mine_id", "horizon_years", "fvi_score", "viability_probability", "interval", "as_of", "known_at",
+        "index_score", "model", "arm", "degraded", "top_features", "reason", "prediction_type", "production",
+        "next_status", "closing_year",
     ]  # fmt: skip
     row = np.array([[1.2e6, 80, np.nan]], dtype=np.float32)
     assert body["viability_probability"] == pytest.approx(model.probabilities(row, 5)[0], abs=1e-12)
@@ -92,7 +93,18 @@ def test_an_unknown_mine_is_404(client, mine_id):
         {**MINE, "horizon_years": True},
         {**MINE, "horizon_years": 5.5},
         {**MINE, "horizon_years": None},
-        {**MINE, "as_of": 2010},
+        {**MINE, "as_of": "soon"},
+        {**MINE, "as_of": True},
+        {**MINE, "as_of": 5},
+        {**MINE, "as_of": 2010.0},
+        {**MINE, "as_of": "9999-12-31"},
+        {**MINE, "as_of": "2010"},
+        {**MINE, "as_of": "2010-05-01T12:00:00"},
+        {**MINE, "as_of": 2010, "features": {"average_employees": 5}},
+        {**MINE, "prediction_type": "weather"},
+        {**MINE, "prediction_type": "production"},
+        {"mine_id": "msha:0000001", "prediction_type": "closing_year", "horizon_years": 5},
+        {"mine_id": "msha:0000001", "prediction_type": "production", "features": {"average_employees": 5}},
         {**MINE, "features": []},
         {**MINE, "features": {"no_such_feature": 1}},
         {**MINE, "features": {"horizon_years": 1}},
@@ -101,6 +113,9 @@ def test_an_unknown_mine_is_404(client, mine_id):
         {**MINE, "features": {"average_employees": True}},
         {**MINE, "features": {"average_employees": [1]}},
         {**MINE, "features": {"average_employees": 1e39}},
+        {**MINE, "features": {"average_employees": -1}},
+        {**MINE, "features": {"average_employees": 1e6}},
+        {**MINE, "features": {"average_employees": 4.5}},
     ],
 )
 def test_malformed_requests_are_422(client, mines, body):
@@ -201,6 +216,9 @@ def test_unknown_paths_and_methods_have_the_same_shape(client):
 
 def test_the_openapi_document_names_the_errors(client):
     document = client.get("/openapi.json").json()
-    assert set(document["paths"]) == {"/predict", "/predict_batch", "/retrieve", "/weights"}
+    assert set(document["paths"]) == {
+        "/predict", "/predict_batch", "/explain", "/retrieve", "/weights", "/weights/history", "/feedback", "/models",
+        "/models/{name}/health",
+    }  # fmt: skip
     assert {"200", "404", "413", "422", "500", "503"} <= set(document["paths"]["/predict"]["post"]["responses"])
     assert client.get("/docs").status_code == 200
