@@ -142,9 +142,13 @@ def _change(change: Callable[[psycopg.Connection, redis.Redis], None]) -> None:
         apply_environment(tool_environment(settings, servers))
         from fvi_pipeline.platform.database import connect
         from fvi_pipeline.run.pipeline import RunFailed, change_weights
+        from fvi_pipeline.weights.store import REDIS_SECONDS
 
         def in_one_step() -> None:
-            with connect(servers.database_url) as connection, redis.Redis.from_url(servers.redis_url) as client:
+            with (
+                connect(servers.database_url) as connection,
+                redis.Redis.from_url(servers.redis_url, socket_timeout=REDIS_SECONDS) as client,
+            ):
                 change(connection, client)
 
         try:

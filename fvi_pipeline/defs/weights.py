@@ -21,8 +21,6 @@ HISTORY = dg.AssetKey(["exports", "metric_history"])
 WEIGHTS = dg.AssetKey(["mart", "fvi_weights"])
 INDEX = dg.AssetKey(["mart", "fvi_index"])
 _METRICS = dg.AssetKey(["gold", "gold_mine_index_metrics"])
-# while the weights' table is locked for a night, a store that hangs must not hold it
-_REDIS_SECONDS = 10
 
 
 @dg.asset(
@@ -70,7 +68,7 @@ def fvi_weights(
     path = Path(exports.folder) / history.HISTORY_FILE
     gains = night.measure_gains(path, metrics, now, exports.engine, exports.spark_master)
     with retried(context), warehouse.connect() as connection:
-        with redis.Redis.from_url(online_store.redis_url, socket_timeout=_REDIS_SECONDS) as client:
+        with redis.Redis.from_url(online_store.redis_url, socket_timeout=store.REDIS_SECONDS) as client:
             weights = night.weigh(connection, client, metrics, gains, now)
         nights = store.newest_nights(connection)
         shares = store.weight_history(connection)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import redis
 
 WEIGHTS_KEY = "fvi:weights"
+REDIS_SECONDS = 10
+"""What one call to Redis may take: while it lasts, the weights' table is locked."""
 _FIELDS = tuple(field.name for field in fields(Weight))
 _NAMES = sql.SQL(", ").join(map(sql.Identifier, _FIELDS))
 
@@ -107,17 +110,21 @@ def change_and_publish(
     Redis is written while the table's transaction is open: it changes at once for all its readers (MULTI), and when
     it does not answer, the table is left as it was. Changes follow each other.
     """
+    import redis
+
     try:
         with connection.transaction(), connection.cursor() as cursor:
             cursor.execute("lock table mart.fvi_weights in share row exclusive mode")
             change(cursor)
             _publish(connection, client)
         connection.commit()
-    except psycopg.Error:
-        # it broke after Redis had it: back to what the table holds, if there is still a way to it
+    except (psycopg.Error, redis.RedisError):
+        # Redis may have it, also when its reply did not come: back to what the table holds, if there is a way to it
         if not connection.closed:
             connection.rollback()
-            publish_weights(connection, client)
+            # the first error is the one to tell; what stays wrong is put right by the next night
+            with suppress(psycopg.Error, redis.RedisError, WeightsError):
+                publish_weights(connection, client)
         raise
 
 

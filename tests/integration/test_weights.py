@@ -139,6 +139,24 @@ def test_a_table_that_breaks_after_redis_had_it_brings_redis_back(connection, cl
     assert store.newest_nights(connection)[0][0] == NIGHT
 
 
+def test_a_reply_that_is_lost_leaves_neither_ahead(connection, client, monkeypatch):
+    run_night(connection, client, NIGHT, 0.1)
+    before, in_redis = rows(connection, "mart.fvi_weights"), published(client)
+    publish, calls = store._publish, []
+
+    def published_but_unanswered(*arguments) -> None:
+        publish(*arguments)
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise redis.TimeoutError("Timeout reading from socket")
+
+    monkeypatch.setattr(store, "_publish", published_but_unanswered)
+    with pytest.raises(redis.TimeoutError):
+        run_night(connection, client, NIGHT + timedelta(days=1), 0.0)
+    assert rows(connection, "mart.fvi_weights") == before
+    assert published(client) == in_redis
+
+
 def test_an_override_counts_at_once_and_the_dynamic_weight_goes_on_beneath(connection, client):
     run_night(connection, client, NIGHT, 0.1)
     dynamic = store.newest_weights(connection)
