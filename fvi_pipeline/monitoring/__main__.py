@@ -5,7 +5,6 @@ Figures are left as they are; `fvi catalogue --markdown` measures them anew.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -14,9 +13,8 @@ from fvi_pipeline.features.errors import CatalogueError
 from fvi_pipeline.monitoring.document import PATH, by_category, feature_page, figures_from_page
 from fvi_pipeline.platform.dbt_manifest import ensure_manifest
 from fvi_pipeline.platform.errors import PlatformError
+from fvi_pipeline.platform.generated_page import write_or_check
 from fvi_pipeline.platform.settings import PROJECT_ROOT, get_settings
-
-_COMMAND = "python -m fvi_pipeline.monitoring"
 
 
 def described_page(manifest: Path, page: Path) -> str:
@@ -30,26 +28,12 @@ def described_page(manifest: Path, page: Path) -> str:
     return feature_page(by_category((column.name, str(column.category), column) for column in features), figures)
 
 
-def main() -> int:
-    """Write the document if it is out of date, or with `--check` only say so; then the exit status is 1."""
-    arguments = argparse.ArgumentParser(prog=_COMMAND, description="Write what the features' descriptions say.")
-    arguments.add_argument("--check", action="store_true", help="write nothing; fail when the document is out of date")
-    check = arguments.parse_args().check
-    settings, page = get_settings(), PROJECT_ROOT / PATH
-    try:
-        wanted = described_page(ensure_manifest(settings.dbt_project_dir, settings.home), page)
-    except (CatalogueError, PlatformError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    if page.exists() and page.read_text(encoding="utf-8") == wanted:
-        return 0
-    if check:
-        sys.stderr.write(f"out of date: {PATH}. The features' descriptions say something else: run `{_COMMAND}`.\n")
-        return 1
-    page.write_text(wanted, encoding="utf-8")
-    sys.stdout.write(f"written: {PATH}\n")
-    return 0
+def _page() -> str:
+    settings = get_settings()
+    return described_page(ensure_manifest(settings.dbt_project_dir, settings.home), PROJECT_ROOT / PATH)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(
+        write_or_check("python -m fvi_pipeline.monitoring", PATH, "features'", _page, CatalogueError, PlatformError)
+    )
