@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from filelock import FileLock
 
 from fvi_pipeline.platform.bootstrap import bootstrap
 from fvi_pipeline.platform.dbt_manifest import ensure_manifest
@@ -22,6 +25,14 @@ from tests.commands import clean_environment, run_fvi
 # large enough for a model that the gate lets pass, small enough to run in well under a minute
 _DEMO_SIMULATION = SimulationConfig(mines=600, first_year=1997, last_year=2019, foreign_mines=60)
 REAL_LANDING = Path(os.environ.get("FVI_REAL_LANDING", PROJECT_ROOT.parent / "shared" / "landing"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a module of integration tests on one worker: what it builds for all its tests is then built once."""
+    for item in items:
+        if "integration" in item.path.parts and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def embedded_settings(home: Path) -> Settings:
@@ -79,6 +90,16 @@ def real_landing() -> Path:
 
 
 @dataclass(frozen=True)
+class Finished:
+    """A home at rest in which the whole pipeline has run once on simulated files, and the truth behind those."""
+
+    home: Path
+    landing: Path
+    truth: SimulatedTruth
+    output: str
+
+
+@dataclass(frozen=True)
 class Demo:
     """A home in which the whole pipeline has run once on simulated files."""
 
@@ -97,14 +118,31 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Simulated
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory, simulated: tuple[Path, SimulatedTruth]) -> Iterator[Demo]:
-    """`fvi run` on the simulated files, as a user runs it; its servers stay up for the session."""
-    home = tmp_path_factory.mktemp("demo-home")
+def finished(tmp_path_factory: pytest.TempPathFactory, simulated: tuple[Path, SimulatedTruth]) -> Finished:
+    """`fvi run` on simulated files, as a user runs it: once for all workers of a session. Nobody changes it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
+    shared.mkdir(exist_ok=True)
+    landing, home, printed = shared / "landing", shared / "home", shared / "printed"
+    folder, truth = simulated  # the same for every worker: the same configuration draws the same files
+    with FileLock(shared / "lock"):
+        if not printed.exists():
+            shutil.copytree(folder, landing)
+            result = run_fvi(clean_environment(home), "run", "--source", str(landing))
+            assert result.returncode == 0, result.stdout + result.stderr
+            printed.write_text(result.stdout)
+    return Finished(home, landing, truth, printed.read_text())
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory, finished: Finished) -> Iterator[Demo]:
+    """This worker's own copy of the finished home; its servers stay up for the session."""
+    home = tmp_path_factory.mktemp("demo") / "home"
+    # a copy that keeps the owner, too: PostgreSQL insists on it
+    subprocess.run(["cp", "-a", str(finished.home), str(home)], check=True)
+    (home / "valkey" / "server.json").unlink()  # the original's port, which another worker's copy would want too
     settings = embedded_settings(home)
-    folder, truth = simulated
-    environment = clean_environment(home)
     with running_servers(settings) as servers:
-        result = run_fvi(environment, "run", "--source", str(folder))
-        assert result.returncode == 0, result.stdout + result.stderr
-        tools = {**environment, **tool_environment(settings, servers), "PYTHONPATH": str(PROJECT_ROOT)}
-        yield Demo(settings, folder, truth, tools, result.stdout)
+        environment = clean_environment(home) | tool_environment(settings, servers)
+        tools = {**environment, "PYTHONPATH": str(PROJECT_ROOT)}
+        yield Demo(settings, finished.landing, finished.truth, tools, finished.output)

@@ -29,7 +29,7 @@ from fvi_pipeline.feeds.ingest import ingest_folder
 from fvi_pipeline.platform.servers import Servers
 from fvi_pipeline.platform.settings import PROJECT_ROOT, get_settings
 from fvi_pipeline.simulator import SimulationConfig, write_landing_folder
-from tests.integration.small_warehouse import SmallWarehouse, small_warehouse
+from tests.integration.warehouse import OwnWarehouse, new_warehouse
 
 YEAR = 2010
 MOMENT = datetime(2011, 10, 1, tzinfo=UTC)
@@ -63,7 +63,7 @@ def value_of(frame: Frame, feature: str, mine: str, year: int) -> Any:
 class Works:
     """The warehouse, the pipeline's own assets and checks on it, and the mines that facts are planted about."""
 
-    warehouse: SmallWarehouse
+    warehouse: OwnWarehouse
     home: Path
     mine: str = ""
     """In the panel from 2008 to the year, in the cohort."""
@@ -232,7 +232,7 @@ class Story:
 def told_story(servers: Servers, manifest: Path, folder: Path, home: Path) -> Iterator[Story]:
     """The story, from files to gold, Feast and training sets; gold's constraints are gone at its end."""
     write_landing_folder(folder, SimulationConfig(mines=90, first_year=2005, last_year=2012, foreign_mines=6))
-    with small_warehouse(servers, home) as warehouse, pytest.MonkeyPatch.context() as patch:
+    with new_warehouse(servers, home) as warehouse, pytest.MonkeyPatch.context() as patch:
         for name, value in warehouse.environment.items():
             patch.setenv(name, value)
         patch.setenv("FVI_HOME", str(manifest.parents[3]))  # where the dbt project is parsed already

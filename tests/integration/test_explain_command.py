@@ -10,7 +10,7 @@ import pytest
 from fvi_pipeline.platform.database import connect
 from tests.commands import run_fvi
 
-pytestmark = pytest.mark.xdist_group("demo")
+pytestmark = pytest.mark.xdist_group("demo-served")
 
 
 def test_a_stored_score_is_explained_in_words(demo):

@@ -33,7 +33,7 @@ from fvi_pipeline.platform.servers import Servers
 from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings, get_settings
 from fvi_pipeline.simulator import SimulationConfig, write_landing_folder
 from tests.commands import BIN, run_tool
-from tests.integration.small_warehouse import SmallWarehouse, small_warehouse
+from tests.integration.warehouse import OwnWarehouse, new_warehouse
 
 LAST_YEAR = 2013
 # when the newest year is published, and the day after: no month of prices lies between
@@ -46,7 +46,7 @@ MIDNIGHT, NEXT_DAY = datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, 
 class Watched:
     """A warehouse whose newest year was restated with three times the employees, and what was measured before."""
 
-    warehouse: SmallWarehouse
+    warehouse: OwnWarehouse
     training: TrainingRows
     before: list[Measurement]
     moves_before: Mapping[str, Drift]
@@ -66,7 +66,7 @@ def watched(servers: Servers, catalogue: Catalogue, tmp_path_factory: pytest.Tem
     write_landing_folder(root / "landing", config)
     _more_employees(root / "landing", root / "restated")
     features = list(catalogue.model_features())
-    with small_warehouse(servers, root / "home") as warehouse:
+    with new_warehouse(servers, root / "home") as warehouse:
         _take_in(warehouse, root / "landing", RECEIVED_AT)
         with psycopg.connect(warehouse.url) as connection:
             before_measuring = catalogue_rows(connection)
@@ -79,7 +79,7 @@ def watched(servers: Servers, catalogue: Catalogue, tmp_path_factory: pytest.Tem
         yield Watched(warehouse, training, before, moves, before_measuring)
 
 
-def _take_in(warehouse: SmallWarehouse, folder: Path, received_at: datetime) -> None:
+def _take_in(warehouse: OwnWarehouse, folder: Path, received_at: datetime) -> None:
     """Ingest the folder and build what the catalogue and the training rows are made of."""
     with psycopg.connect(warehouse.url) as connection:
         ingest_folder(connection, folder, simulated=True, now=lambda: received_at)

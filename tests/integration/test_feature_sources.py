@@ -26,7 +26,7 @@ from fvi_pipeline.simulator.mines import draw_attributes
 from fvi_pipeline.simulator.process import draw_population
 from fvi_pipeline.trace.gold import FEATURES
 from fvi_pipeline.trace.sources import Peers, Source, load_lineage
-from tests.integration.small_warehouse import SmallWarehouse, small_warehouse
+from tests.integration.warehouse import OwnWarehouse, new_warehouse
 
 CONFIG = SimulationConfig(mines=160, first_year=2002, last_year=2012, foreign_mines=10)
 YEARS, TRACKER = "silver_mine_years", "silver_mine_tracker_history"
@@ -123,7 +123,7 @@ def perturbed(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Ite
     write_landing_folder(folder, CONFIG)
     population, mines = draw_population(CONFIG), draw_attributes(CONFIG)
     write_tracker(folder, build_gem(CONFIG, population, mines), year=TRACKER_RELEASE)
-    with small_warehouse(servers, tmp_path_factory.mktemp("perturbed-home")) as warehouse:
+    with new_warehouse(servers, tmp_path_factory.mktemp("perturbed-home")) as warehouse:
         warehouse.take_in(folder)
         before = _features(warehouse), _years(warehouse)
         cells = _perturb(warehouse, before[1])
@@ -135,20 +135,20 @@ def perturbed(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield Perturbed((before[0], _features(warehouse)), (before[1], _years(warehouse)), cells, sources)
 
 
-def _table(warehouse: SmallWarehouse, query: str) -> dict[Key, Row]:
+def _table(warehouse: OwnWarehouse, query: str) -> dict[Key, Row]:
     with psycopg.connect(warehouse.url, row_factory=dict_row) as connection:
         return {(row["mine_id"], row["as_of_year"]): row for row in connection.execute(query.encode())}
 
 
-def _features(warehouse: SmallWarehouse) -> dict[Key, Row]:
+def _features(warehouse: OwnWarehouse) -> dict[Key, Row]:
     return _table(warehouse, f"select * from gold.{FEATURES}")
 
 
-def _years(warehouse: SmallWarehouse) -> dict[Key, Row]:
+def _years(warehouse: OwnWarehouse) -> dict[Key, Row]:
     return _table(warehouse, f"select * from silver.{YEARS} where known_until is null")
 
 
-def _perturb(warehouse: SmallWarehouse, years: Mapping[Key, Row]) -> tuple[Cell, ...]:
+def _perturb(warehouse: OwnWarehouse, years: Mapping[Key, Row]) -> tuple[Cell, ...]:
     random = Random(20240401)
     lineage = load_lineage(PROJECT_ROOT / "dbt_project")
     named = [source for column in lineage.columns(FEATURES) for source in lineage.sources(FEATURES, column)]

@@ -28,7 +28,7 @@ from fvi_pipeline.platform.servers import Servers
 from fvi_pipeline.platform.settings import PROJECT_ROOT
 from fvi_pipeline.simulator import SimulationConfig, write_landing_folder
 from tests.commands import BIN, run_tool
-from tests.integration.small_warehouse import SmallWarehouse, small_warehouse
+from tests.integration.warehouse import OwnWarehouse, new_warehouse
 
 RESTATED_YEAR, RECEIVED_AT, RESTATED_AT = 2006, datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
 WESTERN = ("Powder River Basin", "Uinta Region", "Western")
@@ -63,7 +63,7 @@ def panel(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     first, second = root / "first", root / "second"
     write_landing_folder(first, SimulationConfig(mines=140, first_year=1998, last_year=2010, foreign_mines=10))
     _restate(first, second)
-    with small_warehouse(servers, root / "home") as warehouse:
+    with new_warehouse(servers, root / "home") as warehouse:
         with psycopg.connect(warehouse.url) as connection:
             ingest_folder(connection, first, simulated=True, now=lambda: RECEIVED_AT)
             ingest_folder(connection, second, simulated=True, now=lambda: RESTATED_AT)
@@ -93,7 +93,7 @@ def _restate(folder: Path, target: Path) -> None:
     (target / "eia_coal" / file.name).write_text(text.getvalue(), encoding="utf-8", newline="")
 
 
-def _panel(warehouse: SmallWarehouse) -> Panel:
+def _panel(warehouse: OwnWarehouse) -> Panel:
     with psycopg.connect(warehouse.url, row_factory=dict_row) as connection:
         rows = tuple(connection.execute("select * from gold.gold_mine_feature_history").fetchall())
         facts: dict[str, list[Row]] = {}
@@ -312,7 +312,7 @@ def test_a_feature_that_is_not_described_ends_the_build(servers: Servers, tmp_pa
     columns["is_western"]["config"]["meta"]["category"] = "misc"
     columns["mine_depth_m"]["config"]["meta"]["sources"] = []
     path.write_text(yaml.safe_dump(text, sort_keys=False), encoding="utf-8")
-    with small_warehouse(servers, tmp_path / "home") as warehouse:
+    with new_warehouse(servers, tmp_path / "home") as warehouse:
         environment = warehouse.environment | {"DBT_PROJECT_DIR": str(project), "DBT_TARGET_PATH": str(tmp_path / "t")}
         result = run_tool(environment, str(BIN / "dbt"), "build", "--select", "gold_mine_features")
     assert result.returncode != 0

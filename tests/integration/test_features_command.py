@@ -9,7 +9,7 @@ import pytest
 from fvi_pipeline.platform.database import connect
 from tests.commands import run_fvi
 
-pytestmark = pytest.mark.xdist_group("demo")
+pytestmark = pytest.mark.xdist_group("demo-served")
 
 
 def test_a_mine_is_shown_as_served_and_as_known_then(demo):

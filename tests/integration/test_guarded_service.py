@@ -12,7 +12,7 @@ import pytest
 from fvi_pipeline.platform.database import connect
 from tests.integration.serving_process import served
 
-pytestmark = pytest.mark.xdist_group("demo")
+pytestmark = pytest.mark.xdist_group("demo-served")
 SECRET = "a-shared-secret-of-more-than-32-bytes"
 
 

@@ -18,7 +18,7 @@ from fvi_pipeline.platform.servers import Servers
 from fvi_pipeline.platform.settings import Settings
 from fvi_pipeline.simulator import SimulationConfig, write_landing_folder
 from tests.commands import BIN
-from tests.integration.small_warehouse import SmallWarehouse, small_warehouse
+from tests.integration.warehouse import OwnWarehouse, new_warehouse
 
 _EIA = landing_key("eia_coal_mines")
 _YEARS = dg.AssetKey(["silver", "silver_mine_years"])
@@ -42,7 +42,7 @@ class Works:
 
     definitions: dg.Definitions
     instance: dg.DagsterInstance
-    warehouse: SmallWarehouse
+    warehouse: OwnWarehouse
     home: Path
 
     def run(self, keys: list[dg.AssetKey]) -> dg.ExecuteInProcessResult:
@@ -67,7 +67,7 @@ def works(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     write_landing_folder(folder, SimulationConfig(mines=60, first_year=2007, last_year=2012, foreign_mines=5))
     settings = Settings(home=home, database_url=None, redis_url=None)
     with (
-        small_warehouse(servers, home) as warehouse,
+        new_warehouse(servers, home) as warehouse,
         dg.DagsterInstance.ephemeral() as instance,
         pytest.MonkeyPatch.context() as patch,
     ):
@@ -87,7 +87,7 @@ def _project() -> str:
     return project_digest(Settings(database_url=None, redis_url=None).dbt_project_dir)
 
 
-def _execute(warehouse: SmallWarehouse, statement: str, *parameters: Any) -> None:
+def _execute(warehouse: OwnWarehouse, statement: str, *parameters: Any) -> None:
     import psycopg
 
     with psycopg.connect(warehouse.url) as connection:

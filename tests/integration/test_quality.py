@@ -24,7 +24,7 @@ from fvi_pipeline.platform.settings import Settings
 from fvi_pipeline.quality import store
 from fvi_pipeline.quality.marks import MetricMarks
 from fvi_pipeline.simulator import SimulationConfig, write_landing_folder
-from tests.integration.small_warehouse import SmallWarehouse, small_warehouse
+from tests.integration.warehouse import OwnWarehouse, new_warehouse
 
 NIGHT = date(2026, 1, 10)
 TWO_O_CLOCK = datetime(2026, 1, 10, 2, tzinfo=UTC)
@@ -58,9 +58,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def warehouse(servers: Servers, home: Path) -> Iterator[SmallWarehouse]:
+def warehouse(servers: Servers, home: Path) -> Iterator[OwnWarehouse]:
     """An empty one for each test."""
-    with small_warehouse(servers, home) as empty:
+    with new_warehouse(servers, home) as empty:
         yield empty
 
 

@@ -18,8 +18,8 @@ from dbt.contracts.graph.manifest import Manifest
 from psycopg import sql
 
 from fvi_pipeline.definitions import build_defs
+from fvi_pipeline.defs import resources
 from fvi_pipeline.defs.replay import GOLD_AS_OF, note_replay
-from fvi_pipeline.defs.resources import Warehouse
 from fvi_pipeline.feeds.ingest import ingest_folder
 from fvi_pipeline.platform.servers import Servers
 from fvi_pipeline.replay.comparison import COMPARED, compare
@@ -29,7 +29,7 @@ from fvi_pipeline.replay.rebuild import Replay, replay
 from fvi_pipeline.replay.schemas import drop, in_the_making, kept_replays, schema_of
 from tests.commands import run_fvi
 from tests.integration.nights import NIGHTS, Night, folders
-from tests.integration.small_warehouse import SmallWarehouse, small_warehouse
+from tests.integration.warehouse import OwnWarehouse, new_warehouse
 
 LIVE = ("bronze", "silver", "gold", "ops")
 BUILD = ["build", "--resource-type", "model", "--resource-type", "seed", "--select", "+path:models/gold"]
@@ -58,7 +58,7 @@ class DbtInThisProcess:
 class Lived:
     """A warehouse after its last night, with what it stored in each of them."""
 
-    warehouse: SmallWarehouse
+    warehouse: OwnWarehouse
     dbt: DbtInThisProcess
     live: dict[str, str]
     """Digests of what a replay must not touch."""
@@ -112,7 +112,7 @@ def _now(night: Night) -> datetime:
 @pytest.fixture(scope="module")
 def lived(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
     root = tmp_path_factory.mktemp("nights")
-    with small_warehouse(servers, root / "home") as warehouse, pytest.MonkeyPatch.context() as patch:
+    with new_warehouse(servers, root / "home") as warehouse, pytest.MonkeyPatch.context() as patch:
         for name, value in warehouse.environment.items():
             if name.startswith(("FVI_DBT_", "DBT_")):
                 patch.setenv(name, value)
@@ -305,7 +305,7 @@ def test_a_partition_is_a_replay_with_its_check(lived: Lived, monkeypatch: pytes
         for _ in range(2):
             note_replay(made)
         assert instance.get_materialized_partitions(GOLD_AS_OF) >= {str(NIGHTS[7].day)}
-    definitions = build_defs({"warehouse": Warehouse(database_url=lived.warehouse.url)})
+    definitions = build_defs({"warehouse": resources.Warehouse(database_url=lived.warehouse.url)})
     night = NIGHTS[6]
     with dg.DagsterInstance.ephemeral() as instance:
         result = definitions.resolve_job_def("replay_gold_as_of").execute_in_process(

@@ -225,7 +225,7 @@ def test_feast_tells_the_segment_now_and_never_before_it_was_known(
         assert SEGMENT_VIEW not in {projection.name for projection in service.feature_view_projections}
 
 
-@pytest.mark.xdist_group("demo")
+@pytest.mark.xdist_group("demo-served")
 def test_a_run_leaves_segments_that_the_command_shows(demo: Demo) -> None:
     with connect(demo.environment["FVI_DATABASE_URL"]) as connection:
         mines, cohort = connection.execute(

@@ -12,7 +12,7 @@ from tests.commands import BIN, run_tool
 from tests.integration.serving_load import cohort, expected_scores
 from tests.integration.serving_process import Relay, served, through
 
-pytestmark = pytest.mark.xdist_group("demo")
+pytestmark = pytest.mark.xdist_group("demo-served")
 
 
 @pytest.fixture(scope="module")

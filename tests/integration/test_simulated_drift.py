@@ -20,7 +20,7 @@ from fvi_pipeline.monitoring.store import newest_cohort
 from fvi_pipeline.monitoring.training_rows import TrainingRows
 from fvi_pipeline.platform.servers import Servers
 from fvi_pipeline.simulator import PublishedShift, SimulationConfig, write_landing_folder
-from tests.integration.small_warehouse import small_warehouse
+from tests.integration.warehouse import new_warehouse
 
 pytestmark = pytest.mark.slow
 _LAST_YEAR = 2015
@@ -48,7 +48,7 @@ def _world(servers: Servers, root: Path, features: list[str], *shifts: Published
     query = sql.SQL(
         "select as_of_year, {} from gold.gold_mine_features where in_cohort and as_of_year <= %s order by mine_id, 1"
     ).format(names)
-    with small_warehouse(servers, root / "home") as warehouse, psycopg.connect(warehouse.url) as connection:
+    with new_warehouse(servers, root / "home") as warehouse, psycopg.connect(warehouse.url) as connection:
         ingest_folder(connection, root / "landing", simulated=True)
         connection.commit()
         models = ("--resource-type", "model", "--resource-type", "seed")

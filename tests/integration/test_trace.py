@@ -28,7 +28,7 @@ from fvi_pipeline.trace.sources import Lineage, load_lineage
 from fvi_pipeline.trace.step import Step
 from fvi_pipeline.trace.way import trace, traceable_columns
 from tests.commands import run_fvi
-from tests.integration.small_warehouse import SmallWarehouse, small_warehouse
+from tests.integration.warehouse import OwnWarehouse, new_warehouse
 
 YEAR, RESTATED_YEAR, TRACKER_RELEASE = 2012, 2010, 2012
 UNREADABLE = "many hours"
@@ -38,7 +38,7 @@ UNREADABLE = "many hours"
 class Traced:
     """A warehouse in which the file of one year was restated, its landing folder, and a mine with a score."""
 
-    warehouse: SmallWarehouse
+    warehouse: OwnWarehouse
     folder: Path
     lineage: Lineage
     mine: str
@@ -58,7 +58,7 @@ def traced(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     write_landing_folder(folder, config)
     # a release that rows of the panel may use, beside that of 2024
     write_tracker(folder, build_gem(config, draw_population(config), draw_attributes(config)), year=TRACKER_RELEASE)
-    with small_warehouse(servers, tmp_path_factory.mktemp("traced-home")) as warehouse:
+    with new_warehouse(servers, tmp_path_factory.mktemp("traced-home")) as warehouse:
         warehouse.take_in(folder)
         _restate(folder)
         warehouse.take_in(folder)

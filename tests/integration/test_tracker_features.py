@@ -27,7 +27,7 @@ from fvi_pipeline.simulator.gem_files import GemRow, GemRows, build_gem, write_t
 from fvi_pipeline.simulator.mines import draw_attributes
 from fvi_pipeline.simulator.process import draw_population
 from tests.integration.peer_truth import peer_measures, price_to_mean
-from tests.integration.warehouse import Warehouse, new_warehouse
+from tests.integration.warehouse import OwnWarehouse, new_warehouse
 
 CONFIG = SimulationConfig(mines=120, first_year=2013, last_year=2023, foreign_mines=10)
 SHORT_TONS = 1102311.31
@@ -74,7 +74,7 @@ class Night:
 class Story:
     """The nights one after the other, and what each release of the tracker says by mine."""
 
-    warehouse: Warehouse
+    warehouse: OwnWarehouse
     nights: list[Night] = field(default_factory=list)
     releases: list[dict[str, Facts]] = field(default_factory=list)
     two_rows: str = ""
@@ -102,7 +102,7 @@ class Story:
         return Night(keyed, dict(self.warehouse.rows(notes)))
 
 
-def _frame(warehouse: Warehouse, query: str) -> pl.DataFrame:
+def _frame(warehouse: OwnWarehouse, query: str) -> pl.DataFrame:
     with psycopg.connect(warehouse.url) as connection:
         return pl.read_database(query, connection, infer_schema_length=None)
 
@@ -269,16 +269,16 @@ def test_rows_are_those_of_the_panel_and_every_mine_of_a_release_is_there_once(s
     assert story.warehouse.value(panel) == len(story.nights[-1].rows)
     history = "select count(*), count(distinct mine_id) from silver.silver_mine_tracker_history where known_at = %s"
     for moment, mines in ((FIRST_RELEASE, story.releases[0]), (SECOND_RELEASE, story.releases[1])):
-        assert story.warehouse.rows(history, (moment,)) == [(len(mines), len(mines))]
+        assert story.warehouse.rows(history, moment) == [(len(mines), len(mines))]
 
 
 def test_profiles_have_the_correction_as_the_newest_word(story: Story) -> None:
     profile = "select mine_depth_m from silver.silver_mine_profiles where mine_id = %s"
     mine = next(iter(story.releases[0]))
-    assert story.warehouse.value(profile, (mine,)) == story.releases[0][mine]["mine_depth_m"] + 1000
+    assert story.warehouse.value(profile, mine) == story.releases[0][mine]["mine_depth_m"] + 1000
 
 
-def _check_peers(warehouse: Warehouse) -> pl.DataFrame:
+def _check_peers(warehouse: OwnWarehouse) -> pl.DataFrame:
     """Compare the measures of the vintages with the truth; return them, and the truth's word on who is in them."""
     mine_years = _frame(warehouse, "select * from silver.silver_mine_years")
     gold = _frame(warehouse, "select * from gold.gold_mine_peer_measures")

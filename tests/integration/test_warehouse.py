@@ -15,7 +15,7 @@ from fvi_pipeline.feeds.ingest import ingest_folder
 from fvi_pipeline.model.companions.predictor import STATUSES
 from fvi_pipeline.platform.servers import Servers
 from fvi_pipeline.simulator import SimulatedTruth
-from tests.integration.warehouse import Warehouse, new_warehouse
+from tests.integration.warehouse import OwnWarehouse, new_warehouse
 from tests.publishers_totals import YEARLY_TOTALS
 
 RESTATED_AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -25,7 +25,7 @@ RESTATED_AT = datetime(2026, 3, 1, tzinfo=UTC)
 class Restated:
     """A warehouse built, given a restatement of one year, built again; `before.*` keeps the first state."""
 
-    warehouse: Warehouse
+    warehouse: OwnWarehouse
     year: int
     file_id: int
 
@@ -123,7 +123,7 @@ def test_a_restatement_reaches_the_latest_vintage_of_its_year_and_later_ones(res
     vintages = restated.warehouse.rows(
         "select as_of_year, count(distinct created_timestamp), max(created_timestamp) = %s "
         "from gold.gold_mine_feature_history group by as_of_year",
-        (RESTATED_AT,),
+        RESTATED_AT,
     )
     assert vintages
     assert all(
@@ -133,21 +133,22 @@ def test_a_restatement_reaches_the_latest_vintage_of_its_year_and_later_ones(res
         "select bool_and(now.production_short_tons = 3 * before.production_short_tons) "
         "from gold.gold_mine_features as now "
         "join before.gold_mine_feature_history as before using (mine_id, as_of_year) where as_of_year = %s",
-        (restated.year,),
+        restated.year,
     )
     assert restated.warehouse.value(
         "select bool_and(now.production_short_tons_1y_ago = 3 * before.production_short_tons_1y_ago) "
         "from gold.gold_mine_features as now "
         "join before.gold_mine_feature_history as before using (mine_id, as_of_year) "
         "where as_of_year = %s and now.production_short_tons_1y_ago is not null",
-        (restated.year + 1,),
+        restated.year + 1,
     )
 
 
 def test_a_restatement_closes_the_rows_that_it_replaces(restated: Restated) -> None:
     periods = restated.warehouse.rows(
         "select file_id = %s, known_until from silver.silver_mine_metrics_history where as_of_year = %s group by 1, 2",
-        (restated.file_id, restated.year),
+        restated.file_id,
+        restated.year,
     )
     assert sorted(periods, key=str) == sorted([(False, RESTATED_AT), (True, None)], key=str)
     as_of = (
@@ -156,26 +157,26 @@ def test_a_restatement_closes_the_rows_that_it_replaces(restated: Restated) -> N
     )
     before = restated.warehouse.value(
         "select sum(production_short_tons) from before.silver_mine_metrics where as_of_year = %s",
-        (restated.year,),
+        restated.year,
     )
     eve = datetime(2026, 2, 28, tzinfo=UTC)
-    assert restated.warehouse.value(as_of, (restated.year, eve, eve)) == before
-    assert restated.warehouse.value(as_of, (restated.year, RESTATED_AT, RESTATED_AT)) == restated.warehouse.value(
+    assert restated.warehouse.value(as_of, restated.year, eve, eve) == before
+    assert restated.warehouse.value(as_of, restated.year, RESTATED_AT, RESTATED_AT) == restated.warehouse.value(
         "select sum(production_short_tons) from silver.silver_mine_metrics where as_of_year = %s",
-        (restated.year,),
+        restated.year,
     )
 
 
 def test_yearly_totals_are_those_of_landing(restated: Restated) -> None:
     totals = "select as_of_year, sum(production_short_tons) from {} where file_id <> %s group by 1 order by 1"
-    file_id = (restated.file_id,)
+    file_id = restated.file_id
     silver = restated.warehouse.rows(totals.format("silver.silver_mine_metrics_history"), file_id)
     assert silver == restated.warehouse.rows(totals.format("landing.eia_coal_mines"), file_id)
 
 
 def test_rows_that_name_no_mine_stay_in_silver(restated: Restated) -> None:
     named = "select count(*) from {} where mine_id like 'eia:%%'"
-    assert restated.warehouse.value(named.format("silver.silver_mine_metrics"), ()) >= 1
+    assert restated.warehouse.value(named.format("silver.silver_mine_metrics")) >= 1
     for table in ("mine_feature_history", "mine_features", "mine_outcomes", "mine_next_year", "mine_index_metrics"):
         assert restated.warehouse.value(named.format(f"gold.gold_{table}")) == 0
 

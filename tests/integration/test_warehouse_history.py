@@ -16,7 +16,7 @@ import pytest
 from fvi_pipeline.feeds.ingest import ingest_folder
 from fvi_pipeline.platform.servers import Servers
 from fvi_pipeline.simulator import SimulationConfig, write_landing_folder
-from tests.integration.warehouse import Warehouse, new_warehouse
+from tests.integration.warehouse import OwnWarehouse, new_warehouse
 
 RECEIVED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 RESTATED_AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -29,13 +29,13 @@ FILE_COLUMNS = ("file_id", "energy_file_id", "emissions_file_id", "superseded_by
 class Arrivals:
     """Two warehouses with the same files: one got them in order and was built once, the other night by night."""
 
-    in_order: Warehouse
-    out_of_order: Warehouse
+    in_order: OwnWarehouse
+    out_of_order: OwnWarehouse
     dropped_mine: str
     """It is in the first file of the restated year, not in the second."""
 
 
-def _take_in(warehouse: Warehouse, folder: Path, now: datetime) -> None:
+def _take_in(warehouse: OwnWarehouse, folder: Path, now: datetime) -> None:
     with psycopg.connect(warehouse.url) as connection:
         report = ingest_folder(connection, folder, simulated=True, now=lambda: now)
     assert report.new_files
@@ -91,18 +91,18 @@ def arrivals(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iter
     ):
         _take_in(in_order, every, RECEIVED_AT)
         _take_in(in_order, restatement, RESTATED_AT)
-        in_order.dbt("build", "--resource-type", "model", "--resource-type", "seed")
+        in_order.build(tests=False)
         _take_in(out_of_order, first, RECEIVED_AT)
-        out_of_order.build()
+        out_of_order.build(tests=False)
         _take_in(out_of_order, second, RECEIVED_AT)
-        out_of_order.build()
+        out_of_order.build(tests=False)
         _take_in(out_of_order, restatement, RESTATED_AT)
         _take_in(out_of_order, third, RECEIVED_AT)
         out_of_order.build()
         yield Arrivals(in_order, out_of_order, dropped)
 
 
-def _contents(warehouse: Warehouse, *, with_file_numbers: bool) -> dict[str, tuple[int, str]]:
+def _contents(warehouse: OwnWarehouse, *, with_file_numbers: bool) -> dict[str, tuple[int, str]]:
     """Per table of silver, gold and mart: rows, and a digest of them whatever their order."""
     tables = warehouse.rows(
         "select table_schema || '.' || table_name from information_schema.tables "
@@ -116,7 +116,7 @@ def _contents(warehouse: Warehouse, *, with_file_numbers: bool) -> dict[str, tup
             f"select count(*), coalesce(md5(string_agg(line, ';' order by line)), '') from ("
             f"select concat({words}, (row - 'precedence_rule' - %s::text[])::text) as line "
             f"from (select to_jsonb(t) as row from {table} as t) as rows) as lines",
-            (left_out,),
+            left_out,
         )[0]
         for (table,) in tables
     }
@@ -138,16 +138,17 @@ def test_a_mine_that_a_restatement_drops_is_closed_and_not_deleted(arrivals: Arr
     history = arrivals.out_of_order.rows(
         "select known_until, superseded_by_file_id, precedence_rule from silver.silver_mine_metrics_history "
         "where mine_id = %s and as_of_year = %s",
-        (arrivals.dropped_mine, RESTATED_YEAR),
+        arrivals.dropped_mine,
+        RESTATED_YEAR,
     )
     restating = arrivals.out_of_order.value(
         "select file_id from silver.silver_mine_releases where as_of_year = %s and known_until is null",
-        (RESTATED_YEAR,),
+        RESTATED_YEAR,
     )
     assert history
     assert set(history) == {(RESTATED_AT, restating, "first file of its year")}
     current = "select count(*) from silver.silver_mine_metrics where mine_id = %s and as_of_year = %s"
-    assert arrivals.out_of_order.value(current, (arrivals.dropped_mine, RESTATED_YEAR)) == 0
+    assert arrivals.out_of_order.value(current, arrivals.dropped_mine, RESTATED_YEAR) == 0
 
 
 def test_each_row_says_which_rule_made_it_hold(arrivals: Arrivals) -> None:
@@ -156,7 +157,7 @@ def test_each_row_says_which_rule_made_it_hold(arrivals: Arrivals) -> None:
     )
     replaced = arrivals.out_of_order.value(
         "select file_id from silver.silver_mine_releases where as_of_year = %s and known_until is not null",
-        (RESTATED_YEAR,),
+        RESTATED_YEAR,
     )
     said = dict(rules)
     assert said.pop(RESTATED_YEAR) == f"restates file {replaced} from its receipt"
@@ -174,8 +175,8 @@ def test_what_was_known_before_the_restatement_stays_readable(arrivals: Arrivals
     )
     warehouse = arrivals.out_of_order
     for moment, which in ((RECEIVED_AT, "min"), (RESTATED_AT, "max")):
-        as_of = warehouse.value(known, (RESTATED_YEAR, moment, moment))
-        assert as_of == warehouse.value(landed.format(which), (str(RESTATED_YEAR),))
+        as_of = warehouse.value(known, RESTATED_YEAR, moment, moment)
+        assert as_of == warehouse.value(landed.format(which), str(RESTATED_YEAR))
 
 
 def test_a_file_has_no_history_before_its_shared_operations_are_known(arrivals: Arrivals) -> None:

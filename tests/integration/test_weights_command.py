@@ -11,7 +11,7 @@ from fvi_pipeline.platform.database import connect
 from tests.commands import run_fvi
 from tests.conftest import Demo
 
-pytestmark = pytest.mark.xdist_group("demo")
+pytestmark = pytest.mark.xdist_group("demo-served")
 
 
 @pytest.fixture
