@@ -62,7 +62,7 @@ format: setup ## rewrite the code in the house format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup spark ## the run, the ingest, a night, the features, the trials, the weights and the answers, each beside its rival: SOURCE=DIR ROWS=N
+bench: setup spark ## the run, the ingest, a night, the features, the trials, the weights, the answers and the searches, each beside its rival: SOURCE=DIR ROWS=N
 	@$(BIN)/python benchmarks/pipeline_overhead.py --source "$(SOURCE)"
 	@$(BIN)/python benchmarks/ingest_speed.py --source "$(SOURCE)" --rows $(ROWS)
 	@$(BIN)/python benchmarks/night_cost.py --source "$(SOURCE)"
@@ -70,6 +70,7 @@ bench: setup spark ## the run, the ingest, a night, the features, the trials, th
 	@$(BIN)/python benchmarks/tuning_speed.py --source "$(SOURCE)"
 	@$(BIN)/python benchmarks/gain_speed.py --source "$(SOURCE)"
 	@$(BIN)/python benchmarks/serving_latency.py --source "$(SOURCE)"
+	@$(BIN)/python benchmarks/retrieval_speed.py --source "$(SOURCE)"
 
 generate: setup ## write what follows from descriptions: of feeds, landing tables, bronze models, docs/feeds.md; of features and metrics, docs/feature_catalogue.md and docs/index.md
 	@$(BIN)/python -m fvi_pipeline.feeds.generate

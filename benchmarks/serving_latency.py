@@ -1,8 +1,9 @@
 """How fast the service answers: latencies as ratios to the cheapest endpoint of the same server and to a bare uvicorn
 application, throughput, the cache on a replay that asks for few mines often, and the longest pause.
 
-Two of the same service run: one that keeps answers and one that does not, so that every answer of the second is made
-from the features in the online store. One client on loopback, a connection that stays open, all ways in turn.
+Three of the same service run: one that keeps answers, one that keeps them and wants tokens, and one that keeps none, so
+that every answer of it is made from the features in the online store. One client on loopback, a connection that stays
+open, all ways in turn.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import jwt
+import psutil
 import redis
 from rich.console import Console
 from rich.table import Table
@@ -38,6 +41,12 @@ from fvi_pipeline.platform.servers import running_servers
 from fvi_pipeline.platform.settings import Settings
 
 _START_SECONDS = 120
+_IDLE_SECONDS = 3.0
+_LOG_SECONDS = 0.5
+"""After a batch its thousand rows are written behind it, which is no single client's matter."""
+_REPLAY_PER_SECOND = 1_000
+_BIN = Path(sys.executable).parent
+_SECRET = "a secret of this benchmark, of more than 32 bytes"
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _CACHE_COUNTERS = ("fvi_cache_hits_total", "fvi_cache_misses_total")
 _BARE = """
@@ -53,17 +62,29 @@ class Connection:
     """One open connection; a client as thin as can be, so that it is the server that is measured."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self._port = port
+        self._used = time.perf_counter()
+        self._connect()
+
+    def _connect(self) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=30)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def milliseconds(self, request: bytes) -> float:
         """Ask, and say how long the answer took."""
+        if time.perf_counter() - self._used > _IDLE_SECONDS:
+            self._socket.close()
+            self._connect()  # the server closes what is idle for five seconds
         started = time.perf_counter()
         self._socket.sendall(request)
         answer = b""
         while not _is_whole(answer):
-            answer += self._socket.recv(1 << 20)
-        taken = (time.perf_counter() - started) * 1_000
+            part = self._socket.recv(1 << 20)
+            if not part:
+                raise SystemExit(f"Not measured, the service closed the connection: {answer[:600]!r}")
+            answer += part
+        self._used = time.perf_counter()
+        taken = (self._used - started) * 1_000
         if int(answer[9:12]) >= 400:
             raise SystemExit(f"Not measured, the service refused: {answer[:600]!r}")
         return taken
@@ -75,9 +96,10 @@ def _is_whole(answer: bytes) -> bool:
     return bool(end) and len(body) >= (int(found[1]) if found else 0)
 
 
-def _request(port: int, path: str, body: Any = None) -> bytes:
+def _request(port: int, path: str, body: Any = None, token: str | None = None) -> bytes:
     content = b"" if body is None else json.dumps(body).encode()
     head = f"{'GET' if body is None else 'POST'} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n"
+    head += f"authorization: Bearer {token}\r\n" if token else ""
     return f"{head}content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n".encode() + content
 
 
@@ -89,7 +111,7 @@ def _free_port() -> int:
 
 @contextmanager
 def _started(command: Sequence[str], environment: dict[str, str], port: int, folder: Path, path: str) -> Iterator[int]:
-    """A server in a process group of its own, from its first answer at `path` to the end of the block."""
+    """A server in a group of its own, from its first answer at `path` to the end of the block; brings its pid."""
     with (folder / f"{port}.log").open("wb") as log:
         process = subprocess.Popen(
             command, env=environment, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
@@ -100,8 +122,8 @@ def _started(command: Sequence[str], environment: dict[str, str], port: int, fol
         while not _answers(f"http://127.0.0.1:{port}{path}"):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"The server did not start:\n{(folder / f'{port}.log').read_text()[-2000:]}")
-            time.sleep(0.2)
-        yield port
+            time.sleep(0.02)
+        yield process.pid
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
@@ -129,6 +151,7 @@ def _latencies(ways: dict[str, tuple[int, list[bytes]]], counts: dict[str, int],
             for number in range(counts[name]):
                 request = requests[(turn * counts[name] + number) % len(requests)]
                 taken[name].append(connections[name].milliseconds(request))
+        time.sleep(_LOG_SECONDS)
     gc.enable()
     return {name: sorted(each) for name, each in taken.items()}
 
@@ -184,33 +207,47 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each load")
     parser.add_argument("--replay", type=int, default=20_000, help="requests of the replay")
+    parser.add_argument("--bentoml", type=Path, default=_BIN / "bentoml", help="of another environment, to serve with")
     arguments = parser.parse_args()
     settings = Settings()
     with running_servers(settings) as servers, tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        bin_folder = Path(sys.executable).parent
         environment = {**os.environ, **tool_environment(settings, servers)}
         if not any((settings.home / "bentoml").glob("bentos/fvi/latest")):
-            subprocess.run([str(bin_folder / "fvi"), "run", "--source", arguments.source], check=True)
+            subprocess.run([str(_BIN / "fvi"), "run", "--source", arguments.source], check=True)
         questions, feature = _questions(servers.database_url)
-        ports = [_free_port() for _ in range(3)]
-        for port, seconds in zip(ports, ("0", "3600"), strict=False):
-            command = [str(bin_folder / "bentoml"), "serve", "fvi:latest", "--host", "127.0.0.1", "--port", str(port)]
-            own = {**environment, "FVI_CACHE_SECONDS": seconds}
-            stack.enter_context(_started(command, own, port, Path(folder), "/readyz"))
-        bare = stack.enter_context(
-            _started([sys.executable, "-c", _BARE, str(ports[2])], environment, ports[2], Path(folder), "/")
-        )
-        fresh, kept = ports[0], ports[1]
-        _print_latencies(fresh, kept, bare, questions, feature, arguments.rounds)
+        # the last one's metrics are read: each start empties BentoML's folder of them
+        own: tuple[dict[str, str], ...] = ({"FVI_CACHE_SECONDS": "0"}, {"FVI_AUTH_SECRET": _SECRET}, {})
+        fresh, guarded, kept, bare = (_free_port() for _ in range(4))
+        for port, settings_of_one in zip((fresh, guarded, kept), own, strict=True):
+            command = [str(arguments.bentoml), "serve", "fvi:latest", "--host", "127.0.0.1", "--port", str(port)]
+            before = time.perf_counter()
+            pid = stack.enter_context(_started(command, environment | settings_of_one, port, Path(folder), "/readyz"))
+            if port == fresh:  # alone on the machine
+                _print_start(time.perf_counter() - before, pid)
+        command = [sys.executable, "-c", _BARE, str(bare)]
+        stack.enter_context(_started(command, environment, bare, Path(folder), "/"))
+        _print_latencies(fresh, kept, guarded, bare, questions, feature, arguments.rounds)
         _print_load(kept, fresh, bare, questions, arguments.seconds)
         _print_replay(kept, servers.redis_url, questions, arguments.replay)
 
 
+def _print_start(seconds: float, pid: int) -> None:
+    main = psutil.Process(pid)
+    processes = [main, *main.children(recursive=True)]
+    resident = sum(each.memory_info().rss for each in processes) / 1e6
+    Console().print(
+        f"From the start to /readyz {seconds:.1f} s at load {os.getloadavg()[0]:.1f}; {len(processes)} processes, "
+        f"{resident:.0f} MB resident"
+    )
+
+
 def _print_latencies(
-    fresh: int, kept: int, bare: int, questions: list[dict[str, Any]], feature: str, rounds: int
+    fresh: int, kept: int, guarded: int, bare: int, questions: list[dict[str, Any]], feature: str, rounds: int
 ) -> None:
     few = questions[:: max(len(questions) // 400, 1)]
     draw = random.Random(1)
+    claims = {"sub": "benchmark", "aud": "fvi", "exp": time.time() + 3_600, "scope": "predict"}
+    token = jwt.encode(claims, _SECRET, algorithm="HS256")
     what_ifs = [{**question, "features": {feature: draw.uniform(0.1, 0.9)}} for question in few]
     batch = {"requests": questions[:: max(len(questions) // 1_000, 1)][:1_000]}
     ways = {
@@ -218,6 +255,7 @@ def _print_latencies(
         "/livez": (kept, [_request(kept, "/livez")]),
         "/openapi.json": (kept, [_request(kept, "/openapi.json")]),
         "/predict, kept": (kept, [_request(kept, "/predict", each) for each in few]),
+        "/predict, kept, with a token": (guarded, [_request(guarded, "/predict", each, token) for each in few]),
         "/predict, made": (fresh, [_request(fresh, "/predict", each) for each in few]),
         "/explain, kept": (kept, [_request(kept, "/explain", each) for each in few]),
         "/explain, stored reasons": (fresh, [_request(fresh, "/explain", each) for each in few]),
@@ -252,20 +290,31 @@ def _print_load(kept: int, fresh: int, bare: int, questions: list[dict[str, Any]
 
 
 def _print_replay(kept: int, redis_url: str, questions: list[dict[str, Any]], count: int) -> None:
-    """Ask as people do: the n-th most popular question comes up in proportion to 1 / n."""
+    """Ask as people do: the n-th most popular question comes up in proportion to 1 / n; in the middle all that was kept
+    becomes old, as after a materialisation.
+    """
     draw = random.Random(3)
     shuffled = draw.sample(questions, len(questions))
     asked = draw.choices(shuffled, [1 / rank for rank in range(1, len(shuffled) + 1)], k=count)
-    with redis.Redis.from_url(redis_url) as client, writing(client):
-        pass  # as after a materialisation: nothing that was kept holds any more
-    connection = Connection(kept)
-    for name in ("first", "second"):
-        before = _hits(kept)
-        for question in asked:
+    connection, started = Connection(kept), time.perf_counter()
+    marks = [_hits(kept)]
+    with redis.Redis.from_url(redis_url) as client:
+        for number, question in enumerate(asked):
+            if number == count // 2:
+                with writing(client):
+                    pass
+            if number in (count // 2, count // 2 + _REPLAY_PER_SECOND):
+                marks.append(_hits(kept))
+            time.sleep(max(0.0, started + number / _REPLAY_PER_SECOND - time.perf_counter()))
             connection.milliseconds(_request(kept, "/predict", question))
-        found = {kind: _hits(kept)[kind] - before.get(kind, 0) for kind in _CACHE_COUNTERS}
-        share = found[_CACHE_COUNTERS[0]] / sum(found.values())
-        Console().print(f"{name} replay of {count:,} requests, Zipf, {len(questions):,} questions: {share:.1%} kept")
+    marks.append(_hits(kept))
+    table = Table("requests", "kept", title=f"Replay by Zipf's law, {len(questions):,} questions, 1,000 a second")
+    parts = ("before a materialisation", "in the second after it", "from then on")
+    spans = [*zip(parts, marks[:-1], marks[1:], strict=True), (f"all {count:,}", marks[0], marks[-1])]
+    for name, before, after in spans:
+        found = [after.get(kind, 0) - before.get(kind, 0) for kind in _CACHE_COUNTERS]
+        table.add_row(name, f"{found[0] / sum(found):.1%}")
+    Console().print(table)
 
 
 if __name__ == "__main__":

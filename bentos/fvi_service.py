@@ -5,6 +5,7 @@ Routes, limits and errors are fvi_pipeline.serving.app's; here are only the stor
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import hashlib
 import logging
@@ -21,8 +22,10 @@ from fvi_pipeline.platform.database import with_search_path
 from fvi_pipeline.serving.app import create_app
 from fvi_pipeline.serving.backends import Backends
 from fvi_pipeline.serving.call_meter import CallMeter
+from fvi_pipeline.serving.contract import RetrieveRequest
+from fvi_pipeline.serving.edge import Edge
 from fvi_pipeline.serving.errors import InvalidRequestError, StoreUnavailableError
-from fvi_pipeline.serving.guard import Guard, GuardState
+from fvi_pipeline.serving.guard import GuardState
 from fvi_pipeline.serving.log_entry import NoLog
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from fvi_pipeline.serving.history import History
     from fvi_pipeline.serving.scorer import Scorer
     from fvi_pipeline.serving.shadow import Shadow
+    from fvi_pipeline.serving.warmer import Warmer
 
 RETRY_SECONDS = 2.0
 _GC_THRESHOLDS = (20_000, 20, 1_000)
@@ -41,12 +45,11 @@ logger = logging.getLogger("bentoml.fvi")
 app = create_app(docs_assets=Path(bentoml.__file__).parent / "_internal" / "server" / "static_content")
 guard = GuardState()
 meter = CallMeter(NoLog())
-counted = meter.around(app)
 
 
 async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
     """The application for BentoML, which would match every route of a Starlette object a second time."""
-    await counted(scope, receive, send)
+    await app(scope, receive, send)
 
 
 def _tracking_uri(settings: Settings) -> str:
@@ -76,14 +79,13 @@ def _newest_year(settings: Settings, history: History, champion: ServedModel) ->
     return year
 
 
-# Of these paths no access log, whose line is written before the answer goes out, and no trace, which takes longer than
-# the answer: what was answered is in ops.predictions, and who was refused in the audit log.
+# No access log, whose line is written before the answer goes out: what was answered is in ops.predictions, and who was
+# refused in the audit log.
 @bentoml.service(
     name="fvi",
     workers=1,
     traffic={"timeout": 30},
     logging={"access": {"enabled": False}},
-    tracing={"excluded_urls": "predict,explain"},
 )
 @bentoml.asgi_app(mounted, path="/")
 class FviService:
@@ -96,6 +98,8 @@ class FviService:
         self._stopping = threading.Event()
         self._board: ChampionBoard | None = None
         self._shadow: Shadow | None = None
+        self._warmer: Warmer | None = None
+        self._warming: asyncio.Task[None] | None = None
         self._open_guard()
         if not self._connect():
             threading.Thread(target=self._connect_until_ready, daemon=True).start()
@@ -139,9 +143,11 @@ class FviService:
         from fvi_pipeline.serving.health import HealthDesk
         from fvi_pipeline.serving.history import History
         from fvi_pipeline.serving.offline_reader import PostgresReader
+        from fvi_pipeline.serving.phrases import read_phrases
         from fvi_pipeline.serving.predictor import Predictor
         from fvi_pipeline.serving.scorer import Scorer
         from fvi_pipeline.serving.standing_note import registry_source
+        from fvi_pipeline.serving.warmer import Warmer
         from fvi_pipeline.serving.weights import read_weights
 
         settings = get_settings()
@@ -154,6 +160,19 @@ class FviService:
             logger.warning("Not ready: %s", error)
             return False
         shadow = self._shadow = self._open_shadow(settings, board)
+        predictor = Predictor(
+            board,
+            OnlineReader(link),
+            scorer,
+            cache=AnswerCache(link, settings.cache_seconds),
+            fallback=PostgresReader(database_url),
+            past=history.answer,
+            newest_year=_newest_year(settings, history, board.standing.champion),
+            phrasebook=read_phrases(Path(self.model.path)),
+        )
+        self._warmer = Warmer(
+            predictor, board, link, maximum=settings.cache_warm_answers, seconds=settings.cache_seconds
+        )
         # What is loaded by now lives as long as the process: a full collection would stop requests for
         # some 100 ms to look at it.
         gc.collect()
@@ -162,15 +181,7 @@ class FviService:
         # than a request may
         gc.set_threshold(*_GC_THRESHOLDS)
         app.state.backends = Backends(
-            predictor=Predictor(
-                board,
-                OnlineReader(link),
-                scorer,
-                cache=AnswerCache(link, settings.cache_seconds),
-                fallback=PostgresReader(database_url),
-                past=history.answer,
-                newest_year=_newest_year(settings, history, board.standing.champion),
-            ),
+            predictor=predictor,
             board=board,
             retrieve=self._retrieve,
             weights=lambda: read_weights(link),
@@ -179,6 +190,7 @@ class FviService:
             shadow=shadow,
             health=HealthDesk(board, meter, registry_source(_tracking_uri(settings)), database_url),
             feedback=FeedbackStore(database_url, self._log),
+            asked=self._warmer,
         )
         board.start()
         return True
@@ -205,11 +217,26 @@ class FviService:
             packed.parent,
             share=settings.challenger_share,
             mode=settings.challenger_mode,
-            warm_up=scorer.warm_up,
+            warm_up=lambda served: self._warm_up(scorer, served),
         )
         # as after the start; without a collection, which would stop requests
         board.on_change = lambda _: gc.freeze()
         return board
+
+    def _warm_up(self, scorer: Scorer, served: ServedModel) -> None:
+        """Run the whole way of a model once; behind the start, which the import of LightGBM would hold up for a second.
+
+        Scores, and reasons that are stored, need nothing of it.
+        """
+
+        def warm() -> None:
+            scorer.warm_up(served)
+            gc.freeze()
+
+        if self._board is None:
+            threading.Thread(target=warm, name="fvi-warm-up", daemon=True).start()
+        else:
+            scorer.warm_up(served)
 
     def _open_shadow(self, settings: Settings, board: ChampionBoard) -> Shadow | None:
         """Start what scores unseen, if that is asked for."""
@@ -230,11 +257,11 @@ class FviService:
             if self._connect():
                 return
 
-    async def _retrieve(self, query: str, k: int) -> list[dict[str, Any]]:
+    async def _retrieve(self, request: RetrieveRequest) -> list[dict[str, Any]]:
         import aiohttp
 
         try:
-            passages: list[dict[str, Any]] = await self.rag.to_async.retrieve(query=query, k=k)
+            passages: list[dict[str, Any]] = await self.rag.to_async.retrieve(**request.model_dump())
         except BentoMLException as error:
             if error.error_code == 400:
                 raise InvalidRequestError("The query cannot be searched for.") from error
@@ -251,19 +278,34 @@ class FviService:
     async def open_link(self) -> None:
         """Connect to Redis, in the loop that answers."""
         await self._link.start()
+        self._warming = asyncio.get_running_loop().create_task(self._keep_warm())
+
+    async def _keep_warm(self) -> None:
+        while self._warmer is None:
+            await asyncio.sleep(RETRY_SECONDS)
+        await self._warmer.run()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
         """Stop waiting for stores, and write what waits for the warehouse."""
         self._stopping.set()
+        if self._warming is not None:
+            self._warming.cancel()
         for part in (self._board, self._shadow):
             if part is not None:
                 part.close()
         self._log.close()
-        self._audit.close()
+        self._audit.close()  # last: it takes note of what the log has lost
 
 
-# Around all of BentoML, and not around the mounted application only: its own /metrics are nobody's business either, and
-# what it limits does not reach mounted applications.
 _service: Any = FviService
-_service.add_asgi_middleware(Guard, state=guard)
+_plain_asgi = type(_service).to_asgi
+
+
+def _to_asgi(service: Any, is_main: bool = True) -> Edge:
+    """The application that a worker runs: BentoML's own middlewares would stand before any that is added to them."""
+    return Edge(app, _plain_asgi(service, is_main), guard, meter)
+
+
+# the decorators make a plain Service, and take no class of ours
+_service.__class__ = type("EdgedService", (type(_service),), {"__slots__": (), "to_asgi": _to_asgi})

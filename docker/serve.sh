@@ -5,4 +5,5 @@ until bentoml get fvi:latest >/dev/null 2>&1; do
     echo "There is no Bento yet. Run the pipeline once: docker compose run --rm run"
     sleep 15
 done
-exec bentoml serve fvi:latest --host 0.0.0.0 --port 3000
+# a proxy keeps connections for longer than the five seconds after which an idle one is closed else, in its face
+exec bentoml serve fvi:latest --host 0.0.0.0 --port 3000 --timeout-keep-alive 75

@@ -29,7 +29,9 @@ from fvi_pipeline.defs import (
     publishers,
     quality,
     replay,
+    retention,
     retraining,
+    retrieval,
     segments,
     separation,
     serving,
@@ -61,6 +63,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Se
         landing.landing,
         *evidence.ASSETS,
         warehouse.build_dbt_assets(manifest),
+        *retrieval.ASSETS,
         *documentation.ASSETS,
         *quality.ASSETS,
         *features.ASSETS,
@@ -75,6 +78,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Se
         *online_answers.ASSETS,
         *serving.ASSETS,
         *arms.ASSETS,
+        *retention.ASSETS,
     ]
     assets = with_conditions(with_deadlines(assets))
     checks = [
@@ -96,6 +100,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Se
         jobs=[
             main_job,
             weights.NIGHTLY_JOB,
+            evidence.EVIDENCE_JOB,
             model.WEEKLY_JOB,
             freshness.FRESHNESS_JOB,
             replay.JOB,
@@ -105,6 +110,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Se
         ],
         schedules=[
             weights.NIGHTLY_SCHEDULE,
+            evidence.EVIDENCE_SCHEDULE,
             model.WEEKLY_SCHEDULE,
             freshness.FRESHNESS_SCHEDULE,
             backtest.SCHEDULE,

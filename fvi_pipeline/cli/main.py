@@ -23,12 +23,14 @@ from fvi_pipeline.cli.backtest import backtest
 from fvi_pipeline.cli.card import card
 from fvi_pipeline.cli.catalogue import catalogue
 from fvi_pipeline.cli.champion import challenge, promote, promotions, rollback
+from fvi_pipeline.cli.documents import documents, spider
 from fvi_pipeline.cli.drift import drift
 from fvi_pipeline.cli.explain import explain
 from fvi_pipeline.cli.features import features
 from fvi_pipeline.cli.index import index
 from fvi_pipeline.cli.quiet import quiet_libraries
 from fvi_pipeline.cli.replay import replay_gold
+from fvi_pipeline.cli.search import search
 from fvi_pipeline.cli.segments import segments
 from fvi_pipeline.cli.token import token
 from fvi_pipeline.cli.trace import trace
@@ -180,50 +182,21 @@ def predict(
     print(json.dumps(score, indent=2, default=str))
 
 
-@app.command()
-def search(
-    query: Annotated[str, typer.Argument(help="Words or a question.")],
-    k: Annotated[int, typer.Option("--k", min=1, max=50, help="How many passages.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Find passages in the documents."""
-    import dataclasses
-
-    from fvi_pipeline.platform.database import connect
-    from fvi_pipeline.platform.servers import running_servers
-
-    quiet_libraries()
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from fvi_pipeline.evidence.embedding import load_embedder
-    from fvi_pipeline.evidence.retrieval import InvalidQueryError, retrieve
-
-    with running_servers(get_settings()) as servers, connect(servers.database_url) as connection:
-        try:
-            passages = retrieve(connection, load_embedder(), query, k)
-        except InvalidQueryError as error:
-            _err.print(f"[red]fvi search:[/red] {error}")
-            raise typer.Exit(2) from error
-    if as_json:
-        print(json.dumps({"passages": [dataclasses.asdict(passage) for passage in passages]}, indent=2))
-        return
-    for passage in passages:
-        _out.print(f"[bold]{passage.score:.3f}[/bold] [dim]{passage.source} · {passage.chunk_id}[/dim]")
-        _out.print(passage.text, markup=False)
-        _out.print()
-
-
 app.command()(card)
 app.command()(explain)
 app.command()(trace)
 app.command()(backtest)
 app.command()(catalogue)
+app.command()(documents)
 app.command()(drift)
 app.command()(features)
 app.command()(index)
 app.command()(segments)
+app.command()(spider)
 app.command()(promote)
 app.command()(promotions)
 app.command()(rollback)
+app.command()(search)
 app.command()(challenge)
 app.command()(token)
 app.command()(tune)

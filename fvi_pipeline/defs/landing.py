@@ -20,10 +20,9 @@ from fvi_pipeline.feeds.ingest import ingest_folder, is_simulated, unseen_files
 from fvi_pipeline.feeds.report import IngestReport
 from fvi_pipeline.feeds.retake import retake_periods
 from fvi_pipeline.platform.database import is_locked
+from fvi_pipeline.run.lock import RUN_LOCK as RUN_LOCK
 
 FILES = dg.AssetKey(["landing", "files"])
-RUN_LOCK = "fvi.run"
-"""Held in the database by `fvi run` from its first file to its last score."""
 _ACCOUNTS = {
     "files": "The ledger: every file seen, its hash, when it became known, rows read, loaded, quarantined.",
     "quarantine": "Rows that could not be loaded, whole, each with its reason.",

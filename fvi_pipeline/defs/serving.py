@@ -9,11 +9,11 @@ from pathlib import Path
 import dagster as dg
 import psycopg
 
-from fvi_pipeline.defs.evidence import EMBEDDINGS
 from fvi_pipeline.defs.features import ONLINE_FEATURES, ONLINE_INDEX
 from fvi_pipeline.defs.model import SCORES
 from fvi_pipeline.defs.model_card import MODEL_CARD
 from fvi_pipeline.defs.resources import ModelWorkshop, OnlineStore, Warehouse
+from fvi_pipeline.defs.retrieval import EMBEDDINGS
 from fvi_pipeline.model.registry import RegisteredVersion
 from fvi_pipeline.model.scoring import MODEL_NAME
 from fvi_pipeline.platform.settings import get_settings
@@ -67,8 +67,9 @@ def bento(
 
 def _documents(connection: psycopg.Connection, champion: RegisteredVersion) -> dict[str, str]:
     """The list of the model's features as described, and its card if it has one."""
-    from fvi_pipeline.features.versions import version_of
+    from fvi_pipeline.features.versions import columns_in_words, version_of
     from fvi_pipeline.model.card.store import stored_card
+    from fvi_pipeline.serving.phrases import PHRASES_FILE, phrases_to_json
 
     version = version_of(connection, champion.feature_service)
     features = [
@@ -78,7 +79,10 @@ def _documents(connection: psycopg.Connection, champion: RegisteredVersion) -> d
     ]
     listed = {"feature_service": version.service, "features": features}
     card = stored_card(connection, MODEL_NAME, champion.version)
-    return {_FEATURE_LIST: json.dumps(listed, indent=1) + "\n", **({_MODEL_CARD: card.markdown} if card else {})}
+    words = columns_in_words(connection, champion.feature_service)
+    phrases = phrases_to_json({entry["name"]: words[str(entry["name"])] for entry in features})
+    told = {_FEATURE_LIST: json.dumps(listed, indent=1) + "\n", PHRASES_FILE: phrases}
+    return {**told, **({_MODEL_CARD: card.markdown} if card else {})}
 
 
 def _place_of_features(files: Path) -> dict[str, str]:

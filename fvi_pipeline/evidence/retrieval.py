@@ -1,65 +1,183 @@
-"""Passages for a query, by meaning.
+"""Passages for a query: by words, by meaning, or by both, fused; filtered, without near-duplicates.
 
-Reads only. Keeping the vectors in step belongs in `embedding`; HTTP belongs in `bentos`.
+Reads only, and only what `index` has published. HTTP belongs in `bentos`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any
 
+import numpy as np
 import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import dict_row
 
+from fvi_pipeline.evidence.arms import by_vector, by_words
+from fvi_pipeline.evidence.bm25 import passages_with_phrases, search_words
 from fvi_pipeline.evidence.embedding import Embedder
-
-MAXIMUM_PASSAGES = 50
-MAXIMUM_QUERY_CHARACTERS = 2_000
-_NEIGHBOURS_LOOKED_AT = 100
-
-
-class InvalidQueryError(ValueError):
-    """The query is empty or too long, or k is out of range."""
+from fvi_pipeline.evidence.filters import Filter, narrow_to
+from fvi_pipeline.evidence.fusion import RANK_CONSTANT, Candidate, Hit, fuse, spread
+from fvi_pipeline.evidence.lexical import read_query
+from fvi_pipeline.evidence.query import (
+    KINDS,
+    MAXIMUM_PASSAGES,
+    MAXIMUM_QUERY_CHARACTERS,
+    MODES,
+    InvalidQueryError,
+    Mode,
+)
+from fvi_pipeline.evidence.vectors import EmbeddingModel, find_model, vector_literal
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A chunk that answers a query; `score` is the cosine similarity, at most 1."""
+    """A chunk that answers a query.
+
+    `score` orders the passages: in mode hybrid it is 1 for what is first by words and by meaning, in mode vector the
+    cosine similarity, in mode text BM25. Ranks count from 1 among what the filters let through; None: not among the
+    first by words (by meaning).
+    """
 
     document_id: str
     chunk_id: str
     text: str
     score: float
     source: str
+    title: str | None
+    section: str | None
+    kind: str
+    url: str | None
+    licence: str | None
+    language: str | None
+    mine_ids: list[str]
+    known_at: datetime
+    document_date: date | None
+    text_rank: int | None
+    text_score: float | None
+    vector_rank: int | None
+    similarity: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return its fields as JSON has them: times as ISO 8601."""
+        return {name: value.isoformat() if isinstance(value, date) else value for name, value in asdict(self).items()}
 
 
-def retrieve(connection: psycopg.Connection, embedder: Embedder, query: str, k: int = 5) -> list[Passage]:
-    """Return the k passages nearest to the query, best first; fewer when there are fewer chunks.
+class Searcher:
+    """Searches with one embedder; remembers which of the stored vectors are its model's."""
 
-    Only vectors of the embedder's own model are compared. Raises InvalidQueryError for a blank query,
-    one of more than MAXIMUM_QUERY_CHARACTERS, or k outside 1..MAXIMUM_PASSAGES.
-    """
-    if not query.strip() or len(query) > MAXIMUM_QUERY_CHARACTERS:
-        raise InvalidQueryError(f"Give a query of 1 to {MAXIMUM_QUERY_CHARACTERS:,} characters.")
+    def __init__(self, embedder: Embedder | None, rank_constant: int = RANK_CONSTANT) -> None:
+        self.embedder = embedder
+        self._rank_constant = rank_constant
+        self._model: EmbeddingModel | None = None
+
+    def retrieve(
+        self,
+        connection: psycopg.Connection,
+        query: str,
+        k: int = 5,
+        *,
+        mode: Mode = "hybrid",
+        only: Filter | None = None,
+        per_document: int | None = 1,
+    ) -> list[Passage]:
+        """Return the k best passages, best first; fewer when the filters let fewer through.
+
+        Phrases in quotes have to be in a passage, if there is one that holds them all. More than `per_document`
+        passages of a document come after those of the other documents. Before vectors of the embedder's model are
+        there, the mode hybrid searches by words alone. Raises InvalidQueryError.
+        """
+        only = only or Filter()
+        _check(query, k, mode, only)
+        vector = None
+        if mode != "text":
+            if self.embedder is None:
+                raise InvalidQueryError("Without an embedding model only the mode text can be searched.")
+            vector = vector_literal(self.embedder.encode_query(query))
+        with _snapshot(connection):
+            allowed = narrow_to(connection, only)
+            words = read_query(query)
+            phrased = passages_with_phrases(connection, words)
+            if phrased is not None and len(phrased):
+                allowed = phrased if allowed is None else np.intersect1d(allowed, phrased)
+            arms: dict[str, Sequence[Candidate]] = {}
+            if mode != "vector":
+                arms["text"] = by_words(connection, search_words(connection, words), allowed, only)
+            if vector is not None and (model := self._stored_model(connection)) is not None:
+                arms["vector"] = by_vector(connection, model, vector, allowed, only)
+            return _with_facts(connection, spread(fuse(arms, self._rank_constant), k, per_document))
+
+    def _stored_model(self, connection: psycopg.Connection) -> EmbeddingModel | None:
+        if self._model is not None:
+            # dropped when two others followed it
+            known = connection.execute(
+                "select true from evidence.embedding_models where model_id = %s", (self._model.model_id,)
+            ).fetchone()
+            if known is None:
+                self._model = None
+        if self._model is None and self.embedder is not None:
+            self._model = find_model(connection, self.embedder)
+        return self._model
+
+
+def retrieve(
+    connection: psycopg.Connection,
+    embedder: Embedder | None,
+    query: str,
+    k: int = 5,
+    *,
+    mode: Mode = "hybrid",
+    only: Filter | None = None,
+    per_document: int | None = 1,
+) -> list[Passage]:
+    """Search once, as Searcher.retrieve does. Without an embedder only in mode text."""
+    return Searcher(embedder).retrieve(connection, query, k, mode=mode, only=only, per_document=per_document)
+
+
+def _check(query: str, k: int, mode: str, only: Filter) -> None:
+    if not query.strip() or len(query) > MAXIMUM_QUERY_CHARACTERS or "\x00" in query:
+        raise InvalidQueryError(f"Give a query of 1 to {MAXIMUM_QUERY_CHARACTERS:,} characters of text.")
     if not 1 <= k <= MAXIMUM_PASSAGES:
         raise InvalidQueryError(f"Ask for 1 to {MAXIMUM_PASSAGES} passages, not {k}.")
-    vector = embedder.encode([query])[0]
-    literal = "[" + ",".join(repr(float(value)) for value in vector) + "]"
+    if mode not in MODES:
+        raise InvalidQueryError(f"There is no mode {mode}: ask for one of {', '.join(MODES)}.")
+    if unknown := set(only.kinds or ()) - set(KINDS):
+        raise InvalidQueryError(f"There is no kind {', '.join(sorted(unknown))}: ask for some of {', '.join(KINDS)}.")
+
+
+@contextmanager
+def _snapshot(connection: psycopg.Connection) -> Iterator[None]:
+    """All reads of a search see the same passages, postings and vectors."""
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        yield  # what a transaction sees is its owner's choice
+        return
     with connection.transaction():
-        # More neighbours than asked for, so that the approximate index misses almost none.
-        connection.execute("SELECT set_config('hnsw.ef_search', %s, true)", (str(_NEIGHBOURS_LOOKED_AT),))
-        rows = connection.execute(
+        connection.execute("set transaction isolation level repeatable read, read only")
+        yield
+
+
+def _with_facts(connection: psycopg.Connection, hits: Sequence[Hit]) -> list[Passage]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(
             """
-            WITH nearest AS MATERIALIZED (
-                SELECT chunk_id, embedding <=> %(vector)s::vector AS distance
-                FROM evidence.chunk_embeddings
-                WHERE model_name = %(model)s
-                ORDER BY embedding <=> %(vector)s::vector
-                LIMIT %(k)s
-            )
-            SELECT c.document_id, c.chunk_id, c.text, 1 - n.distance, c.source
-            FROM nearest AS n JOIN silver.silver_document_content AS c USING (chunk_id)
-            ORDER BY n.distance, c.chunk_id
+            select passage_no, text, source, title, section, kind, url, licence, language, mine_ids, known_at,
+                document_date
+            from evidence.passages where passage_no = any(%s)
             """,
-            {"vector": literal, "model": embedder.model_name, "k": k},
+            ([hit.candidate.passage_no for hit in hits],),
         ).fetchall()
+    facts = {row.pop("passage_no"): row for row in rows}
     return [
-        Passage(document_id, chunk_id, text, float(score), source)
-        for document_id, chunk_id, text, score, source in rows
+        Passage(
+            document_id=hit.candidate.document_id,
+            chunk_id=hit.candidate.chunk_id,
+            score=hit.score,
+            text_rank=hit.text_rank,
+            text_score=hit.text_score,
+            vector_rank=hit.vector_rank,
+            similarity=hit.similarity,
+            **facts[hit.candidate.passage_no],
+        )
+        for hit in hits
     ]

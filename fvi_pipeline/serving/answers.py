@@ -30,6 +30,8 @@ class Facts(NamedTuple):
     model_version: str
     arm: str
     feature_service: str | None
+    forecast: Mapping[str, Any] | None = None
+    """What was answered in place of a score."""
 
 
 class Answer(NamedTuple):

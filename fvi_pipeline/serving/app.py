@@ -69,8 +69,8 @@ def create_app(docs_assets: Path | None = None) -> FastAPI:
     async def retrieve(
         request: RetrieveRequest, backends: Annotated[Backends, Depends(current_backends)]
     ) -> RetrieveResponse:
-        """Find passages of the documents by meaning."""
-        passages = await backends.retrieve(request.query, request.k)
+        """Find passages of the documents by their words and by meaning."""
+        passages = await backends.retrieve(request)
         return RetrieveResponse.model_validate({"passages": passages})
 
     @app.get("/weights")

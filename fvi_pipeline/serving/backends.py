@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from fastapi import Request
 
 from fvi_pipeline.serving.arms import Board
-from fvi_pipeline.serving.contract import WeightHistoryResponse, WeightsResponse
+from fvi_pipeline.serving.contract import RetrieveRequest, WeightHistoryResponse, WeightsResponse
 from fvi_pipeline.serving.errors import StoreUnavailableError
 from fvi_pipeline.serving.feedback import FeedbackStore
 from fvi_pipeline.serving.health import HealthDesk
@@ -25,19 +25,27 @@ class ShadowScorer(Protocol):
         """Take a question; never blocks and never raises."""
 
 
+class Asked(Protocol):
+    """Notes what is asked for: see warmer.Warmer."""
+
+    def note(self, mine_id: str, horizon_years: int) -> None:
+        """Note a question about viability; never waits and never raises."""
+
+
 @dataclass(frozen=True)
 class Backends:
     """Everything behind the routes. What is None is answered with 503."""
 
     predictor: Predictor
     board: Board
-    retrieve: Callable[[str, int], Awaitable[Sequence[dict[str, Any]]]]
+    retrieve: Callable[[RetrieveRequest], Awaitable[Sequence[dict[str, Any]]]]
     weights: Callable[[], Awaitable[WeightsResponse]]
     weight_history: Callable[[date | None, date | None, str | None], WeightHistoryResponse]
     log: PredictionLog = field(default_factory=NoLog)
     shadow: ShadowScorer | None = None
     health: HealthDesk | None = None
     feedback: FeedbackStore | None = None
+    asked: Asked | None = None
 
 
 def current_backends(request: Request) -> Backends:

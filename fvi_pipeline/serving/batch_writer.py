@@ -23,6 +23,8 @@ _PAUSE_SECONDS = 0.0005
 _INTERVAL_SECONDS = 0.25
 _RETRY_SECONDS = 1.0
 _WARNING_SECONDS = 30.0
+# a PostgreSQL that has been away for so long when the service stops will not come back for its last rows
+_AWAY_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ class BatchWriter:
         self._wake = threading.Event()
         self._idle = threading.Event()
         self._stopping = False
-        self._deadline = float("inf")
+        self._deadline = self._away_deadline = float("inf")
         self._refused = 0
         self._spoiled = 0
         self._warned_at = -_WARNING_SECONDS
@@ -106,8 +108,12 @@ class BatchWriter:
         return not self.waiting
 
     def close(self, seconds: float = 10.0) -> None:
-        """Write what waits and stop; what PostgreSQL does not take in that time is lost, counted and said."""
+        """Write what waits and stop; what PostgreSQL does not take in that time is lost, counted and said.
+
+        One that is away is tried for two seconds only.
+        """
         self._deadline = time.monotonic() + seconds
+        self._away_deadline = time.monotonic() + min(seconds, _AWAY_SECONDS)
         self._stopping = True
         self._wake.set()
         self._thread.join(seconds + 5)
@@ -127,7 +133,8 @@ class BatchWriter:
             self._tell_lost()
             if not self.waiting:
                 self._idle.set()
-            if self._stopping and (not self.waiting or time.monotonic() >= self._deadline):
+            deadline = self._deadline if written else self._away_deadline
+            if self._stopping and (not self.waiting or time.monotonic() >= deadline):
                 break
             if not written:
                 # not `_wake`: many flushes must not become many attempts

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     import redis
 
 # also the code's: an answer of another form is none
-_FORM = "1"
+_FORM = "2"
 _PREFIX = "fvi:answer:"
 
 
 class Looked(NamedTuple):
-    """What was found: the version that a new answer is kept under (None: it may not be), the newest as-of year, and an
-    answer a key.
+    """What was found: the version of the online store, under which whatever follows from it is kept (None: it may not
+    be), the newest as-of year, and an answer a key.
     """
 
     version: bytes | None
@@ -43,18 +43,19 @@ class AnswerCache:
         self._link = link
         self._seconds = seconds
 
-    async def look(self, keys: Sequence[str]) -> Looked:
-        """Find the answers of the keys in one round trip. Raises StoreUnavailableError."""
+    async def look(self, keys: Sequence[str], *, is_asked: bool = True) -> Looked:
+        """Find the answers of the keys in one round trip, counted if somebody asks. Raises StoreUnavailableError."""
         wanted = keys if self._seconds else ()
         ((version, year, *found),) = await self._link.call([("MGET", VERSION_KEY, NEWEST_YEAR_KEY, *wanted)])
         newest_year = int(year) if year else None
         if not is_settled(version) or not self._seconds:
-            count_cached(0, len(keys))
-            return Looked(None, newest_year, [None] * len(keys))
+            count_cached(0, len(keys) * is_asked)
+            return Looked(version if is_settled(version) else None, newest_year, [None] * len(keys))
         head = version + b"\n"
         answers = [_read(entry, head) for entry in found]
         hits = len(answers) - answers.count(None)
-        count_cached(hits, len(answers) - hits)
+        if is_asked:
+            count_cached(hits, len(answers) - hits)
         return Looked(version, newest_year, answers)
 
     def keep(self, version: bytes | None, answers: Mapping[str, Answer]) -> None:

@@ -10,13 +10,12 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
 from fvi_pipeline.serving.log_entry import PredictionEntry, PredictionLog
 from fvi_pipeline.serving.shadow import SHADOW
 
 _NEWEST = 4_096
-_SCORING = frozenset({"/predict", "/predict_batch", "/explain"})
+# no right, too slow, too large, too often: said by the guard of the caller, not of the service
+_REFUSALS = frozenset({401, 403, 408, 413, 429})
 
 
 @dataclass
@@ -47,6 +46,7 @@ class CallMeter:
         self._last_request = ""
         self.answers = 0
         self.failures = 0
+        self.refused = 0
 
     def offer(self, entry: PredictionEntry) -> None:
         """Count the entry, a batch once, and pass it on; never blocks and never raises."""
@@ -73,24 +73,16 @@ class CallMeter:
 
     @property
     def error_rate(self) -> float | None:
-        """The share of the scoring endpoints' answers with a status of 500 and above; None before the first."""
+        """The share of the scoring endpoints' answers with a status of 500 and above, without refusals; None before the
+        first.
+        """
         return self.failures / self.answers if self.answers else None
 
-    def around(self, app: ASGIApp) -> ASGIApp:
-        """The application, its answers counted."""
-
-        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http" or scope["path"] not in _SCORING:
-                await app(scope, receive, send)
-                return
-
-            async def noted(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    self.answers += 1
-                    if message["status"] >= 500:
-                        self.failures += 1
-                await send(message)
-
-            await app(scope, receive, noted)
-
-        return counted
+    def answered(self, status: int) -> None:
+        """Count what a scoring endpoint answered; a refusal is no error of the service's."""
+        if status in _REFUSALS:
+            self.refused += 1
+            return
+        self.answers += 1
+        if status >= 500:
+            self.failures += 1

@@ -3,9 +3,18 @@
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
-from fvi_pipeline.evidence.retrieval import MAXIMUM_PASSAGES, MAXIMUM_QUERY_CHARACTERS
+from fvi_pipeline.evidence.query import MAXIMUM_PASSAGES, MAXIMUM_QUERY_CHARACTERS, Kind, Mode, end_of
 
 MAXIMUM_BATCH = 1_000
 MAXIMUM_BODY_BYTES = 4_000_000
@@ -123,13 +132,50 @@ class PredictBatchRequest(_Request):
     requests: list[PredictRequest] = Field(min_length=1, json_schema_extra={"maxItems": MAXIMUM_BATCH})
 
 
+def _day_or_moment(value: str) -> str:
+    end_of(value)
+    return value
+
+
 class RetrieveRequest(_Request):
-    """A query in words and the number of passages wanted."""
+    """A query in words, the number of passages wanted, and what they may be."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"query": "methane drainage", "k": 3}]})
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"query": "methane drainage", "k": 3},
+                {"query": '"five-year agreement" with the union', "mine_id": "msha:0102838", "kind": ["wiki", "file"]},
+                {"query": "vent shaft", "mode": "text", "as_of": "2024-04-30"},
+            ]
+        },
+    )
 
-    query: Annotated[str, Field(strict=True, min_length=1, max_length=MAXIMUM_QUERY_CHARACTERS, pattern=r"\S")]
+    query: Annotated[str, Field(strict=True, min_length=1, max_length=MAXIMUM_QUERY_CHARACTERS, pattern=r"\S")] = Field(
+        description="Words or a question; a phrase in quotes has to be in the passages, if any holds it"
+    )
     k: Annotated[int, Field(strict=True, ge=1, le=MAXIMUM_PASSAGES)] = 5
+    mine_id: MineId | None = Field(default=None, description="Only passages that are about this mine")
+    kind: Annotated[list[Kind], Field(min_length=1, max_length=5)] | None = Field(
+        default=None, description="Only passages of these kinds of sources"
+    )
+    language: Annotated[str, Field(strict=True, pattern=r"^[a-z]{2}$")] | None = Field(
+        default=None, description="Only passages in this language, ISO 639-1"
+    )
+    as_of: Annotated[str, Field(strict=True, max_length=40), AfterValidator(_day_or_moment)] | None = Field(
+        default=None, description="Nothing that became known after this day (its end, UTC) or moment"
+    )
+    mode: Mode = Field(default="hybrid", description="By words and meaning, by words (text), or by meaning (vector)")
+    per_document: Annotated[int, Field(strict=True, ge=1, le=MAXIMUM_PASSAGES)] = Field(
+        default=1, description="More passages than this of one document come after those of the others"
+    )
+
+    @field_validator("query")
+    @classmethod
+    def _text(cls, query: str) -> str:
+        if "\x00" in query:
+            raise ValueError("a query is text, without NUL")
+        return query
 
 
 class ModelIdentity(BaseModel):
@@ -145,6 +191,12 @@ class Contribution(BaseModel):
     feature: str
     value: float | None
     contribution: float
+
+
+class ExplainedContribution(Contribution):
+    """The same with what the value says."""
+
+    in_words: str = Field(description="What the value says of the mine, as a sentence")
 
 
 class ProductionForecast(BaseModel):
@@ -213,7 +265,8 @@ class ExplainResponse(_Answer):
 
     base: float | None
     log_odds: float | None
-    contributions: list[Contribution]
+    narrative: str | None = Field(description="The strongest reasons for and against the mine, as a paragraph")
+    contributions: list[ExplainedContribution]
     reason: str | None = None
 
 
@@ -224,13 +277,28 @@ class PredictBatchResponse(BaseModel):
 
 
 class RetrievedPassage(BaseModel):
-    """A passage; score is the cosine similarity to the query."""
+    """A passage, what it is from, and how it was found."""
 
     document_id: str
     chunk_id: str
     text: str
-    score: float
+    score: float = Field(
+        description="Orders the passages: 1 is first by words and by meaning (hybrid), BM25 (text), similarity (vector)"
+    )
     source: str
+    title: str | None = None
+    section: str | None = Field(default=None, description="The headings above the passage")
+    kind: str | None = None
+    url: str | None = None
+    licence: str | None = None
+    language: str | None = Field(default=None, description="ISO 639-1; null where the text is too short to tell")
+    mine_ids: list[str] = Field(default=[], description="The mines that the passage is about")
+    known_at: AwareDatetime | None = Field(default=None, description="When it became public, or we got it")
+    document_date: date | None = Field(default=None, description="The date that the document gives itself")
+    text_rank: int | None = Field(default=None, description="Its place by words, from 1; null: not among the first 100")
+    text_score: float | None = Field(default=None, description="BM25")
+    vector_rank: int | None = Field(default=None, description="Its place by meaning, from 1; null: not among the first")
+    similarity: float | None = Field(default=None, description="Cosine similarity to the query")
 
 
 class RetrieveResponse(BaseModel):

@@ -22,6 +22,7 @@ from fvi_pipeline.model.scoring import ViabilityModel
 from fvi_pipeline.serving.arms import MineFields, ServedModel
 from fvi_pipeline.serving.errors import StoreUnavailableError
 from fvi_pipeline.serving.mines import StoredMine
+from fvi_pipeline.serving.packed_rows import keep_commands, rows_key, unpack
 from fvi_pipeline.serving.redis_link import RedisLink
 
 if TYPE_CHECKING:
@@ -77,14 +78,28 @@ class OnlineReader:
         self._link = link
 
     async def read(
-        self, served: ServedModel, mine_ids: Sequence[str], *also: tuple[Any, ...]
+        self, served: ServedModel, mine_ids: Sequence[str], *also: tuple[Any, ...], version: bytes | None = None
     ) -> tuple[list[StoredMine | None], list[Any]]:
         """Return one entry a mine, in order, None for one that has neither features nor an index; and the replies to
         further commands, which go in the same round trip.
 
-        Raises StoreUnavailableError when Redis does not answer.
+        `version` is the one that the online store has now: rows that were packed under it are taken, and others packed
+        for the next reader. Raises StoreUnavailableError when Redis does not answer.
         """
-        return await self.read_fields(served.fields, mine_ids, *also)
+        fields = served.fields
+        if version is None or not mine_ids:
+            return await self.read_fields(fields, mine_ids, *also)
+        key = rows_key(version, fields)
+        *replies, packed = await self._link.call([*also, ("HMGET", key, *mine_ids)])
+        mines = unpack(packed, len(fields.names) - _CONTEXT_FIELDS)
+        places = [place for place, mine in enumerate(mines) if mine is None]
+        if places:
+            found, _ = await self.read_fields(fields, [mine_ids[place] for place in places])
+            for place, mine in zip(places, found, strict=True):
+                mines[place] = mine
+            fresh = {mine_ids[place]: mine for place in places if (mine := mines[place]) is not None}
+            self._link.tell(keep_commands(key, fresh))
+        return mines, replies
 
     async def read_fields(
         self, fields: MineFields, mine_ids: Sequence[str], *also: tuple[Any, ...]

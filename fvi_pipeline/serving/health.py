@@ -112,6 +112,7 @@ class ModelHealth(BaseModel):
                     "mean_latency_ms": 0.4,
                     "p95_latency_ms": 0.7,
                     "error_rate": 0.0,
+                    "refused": 0,
                     "arms": [
                         {
                             "arm": "champion",
@@ -144,6 +145,7 @@ class ModelHealth(BaseModel):
     error_rate: float | None = Field(
         description="Share of the scoring endpoints' answers with status 500 and above; null before the first"
     )
+    refused: int = Field(description="Calls of the scoring endpoints without right, too slow, too large or too often")
     arms: list[ArmHealth]
     challenger_share: float
     challenger_mode: str
@@ -219,6 +221,7 @@ class HealthDesk:
             mean_latency_ms=champion.mean_latency_ms if champion else None,
             p95_latency_ms=champion.p95_latency_ms if champion else None,
             error_rate=self._meter.error_rate,
+            refused=self._meter.refused,
             arms=arms,
             challenger_share=standing.share if name == MODEL_NAME else 0.0,
             challenger_mode=standing.mode,

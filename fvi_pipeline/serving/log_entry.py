@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 class PredictionEntry(NamedTuple):
@@ -34,6 +34,8 @@ class PredictionEntry(NamedTuple):
     is_degraded: bool
     client: str | None
     """Who asked, as the guard knows it."""
+    answer: Mapping[str, Any] | None = None
+    """The forecast as answered, where it is no score."""
 
 
 class PredictionLog(Protocol):

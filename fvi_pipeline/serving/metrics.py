@@ -7,6 +7,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
 
 @cache
 def counter(name: str, description: str, *labels: str) -> Any:
@@ -14,6 +16,23 @@ def counter(name: str, description: str, *labels: str) -> Any:
     from prometheus_client import Counter
 
     return Counter(name, description, labels)
+
+
+@cache
+def _durations() -> Any:
+    from prometheus_client import Histogram
+
+    return Histogram("fvi_request_seconds", "Requests, answered or refused", ("endpoint", "status"), buckets=_BUCKETS)
+
+
+@cache
+def _durations_of(endpoint: str, status: int) -> Any:
+    return _durations().labels(endpoint, status)
+
+
+def observe_request(endpoint: str, status: int, seconds: float) -> None:
+    """Note how long a request took, to its last byte, under the name of its rule."""
+    _durations_of(endpoint, status).observe(seconds)
 
 
 def count_cached(hits: int, misses: int) -> None:

@@ -123,14 +123,12 @@ def find_files(wanted: VersionRef, shelf: ModelShelf, bento_models: Path | None,
 
 
 def load_files(folder: Path) -> ViabilityModel:
-    """Load a version and run it once, so that its first request waits for nothing."""
+    """Load a version and run it once: one that cannot score is found out here."""
     import numpy as np
 
     model = ViabilityModel.load(folder)
     row = np.full((1, len(model.features)), np.nan, dtype=np.float32)
     model.score(row)
-    if (folder / BOOSTER_FILE).is_file():
-        model.contributions(row, model.horizons[0], 1)
     return model
 
 

@@ -37,10 +37,12 @@ COLUMNS = (
     "is_cached",
     "is_degraded",
     "client",
+    "answer",
     "feature_age_seconds",
 )
 _AT = 1 + PredictionEntry._fields.index("at")
 _WHAT_IF = 1 + PredictionEntry._fields.index("what_if")
+_ANSWER = 1 + PredictionEntry._fields.index("answer")
 _KNOWN_AT = 1 + PredictionEntry._fields.index("known_at")
 
 
@@ -98,5 +100,7 @@ def _as_written(row: tuple[Any, ...]) -> list[Any]:
     if row[_WHAT_IF] is not None:
         # NUL is JSON, but PostgreSQL's jsonb cannot hold it
         values[_WHAT_IF] = json.dumps(dict(row[_WHAT_IF])).replace("\\u0000", "\\ufffd")
+    if row[_ANSWER] is not None:
+        values[_ANSWER] = json.dumps(dict(row[_ANSWER]))
     values.append(None if known_at is None else answered_at - known_at.timestamp())
     return values

@@ -10,32 +10,24 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fvi_pipeline.model.explanations.reasons import Phrasebook
 from fvi_pipeline.model.online_answers import ScoredRow, forecasts_key
-from fvi_pipeline.serving.answers import (
-    TOP_FEATURES,
-    Answer,
-    Facts,
-    contributions_of,
-    encode,
-    head,
-    score_parts,
-    strongest,
-)
+from fvi_pipeline.serving.answers import TOP_FEATURES, Answer, strongest
 from fvi_pipeline.serving.arms import Board, ServedModel, Standing
 from fvi_pipeline.serving.cache import AnswerCache, Looked, answer_key
 from fvi_pipeline.serving.contract import MAXIMUM_BATCH, ExplainRequest, PredictRequest
 from fvi_pipeline.serving.errors import StoreUnavailableError, TooLargeError, UnknownMineError
 from fvi_pipeline.serving.mines import StoredMine, why_no_score
+from fvi_pipeline.serving.replies import Scored, explained_answer, forecast_answer, score_answer
 from fvi_pipeline.serving.scorer import Question, Scorer
 from fvi_pipeline.serving.what_if import check_what_if
 
-# the model that a companion's forecast comes from, by type of prediction
-_COMPANIONS = {"production": "fvi_production", "next_status": "fvi_next_status", "closing_year": "fvi_viability"}
 _SHOWN = 5
 
 
@@ -43,9 +35,9 @@ class Store(Protocol):
     """The online store: see feature_reader.OnlineReader."""
 
     async def read(
-        self, served: ServedModel, mine_ids: Sequence[str], *also: tuple[Any, ...]
+        self, served: ServedModel, mine_ids: Sequence[str], *also: tuple[Any, ...], version: bytes | None = None
     ) -> tuple[list[StoredMine | None], list[Any]]:
-        """Return mines in order, and the replies to further commands."""
+        """Return mines in order, and the replies to further commands; `version` is that of the store."""
 
 
 class Warehouse(Protocol):
@@ -61,7 +53,6 @@ class Warehouse(Protocol):
         """Return the forecast of a kind; see model.online_answers.read_forecasts."""
 
 
-Row = NDArray[np.float32]
 Columns = NDArray[np.intp]
 Past = Callable[[PredictRequest, ServedModel], Awaitable[Answer]]
 
@@ -88,9 +79,11 @@ class Predictor:
         fallback: Warehouse | None = None,
         past: Past | None = None,
         newest_year: int | None = None,
+        phrasebook: Phrasebook | None = None,
     ) -> None:
         """Without `cache` nothing is kept, without `fallback` a store that is down is an error, without `past` any
-        question about it. `newest_year` is the as-of year of now, until the cache tells it.
+        question about it. `newest_year` is the as-of year of now, until the cache tells it. Without `phrasebook` values
+        are stated as they stand.
         """
         self._board = board
         self._store = store
@@ -99,6 +92,8 @@ class Predictor:
         self._fallback = fallback
         self._past = past
         self._newest_year = newest_year
+        # most values of a mine are the same at all horizons
+        self._sentence = lru_cache(maxsize=65_536)((phrasebook or Phrasebook({})).sentence)
 
     async def predict(self, request: PredictRequest) -> Answer:
         """Answer one request.
@@ -134,7 +129,7 @@ class Predictor:
         for request in plain:
             if request.features:
                 check_what_if(standing.of(request.mine_id), request.features)
-        answers = await self._scores(standing, plain)
+        answers, _ = await self._scores(standing, plain)
         given = iter(answers)
         return [
             next(given) if request.prediction_type == "viability" and request.as_of is None
@@ -142,6 +137,15 @@ class Predictor:
             else await self.predict(request)
             for request in requests
         ]  # fmt: skip
+
+    async def prepare(self, requests: Sequence[PredictRequest]) -> bytes | None:
+        """Make the answers of plain questions about viability that are not kept yet, and keep them.
+
+        Returns the version of the online store that they are kept under; None: none may be. Raises what `predict`
+        raises.
+        """
+        _, version = await self._scores(self._board.standing, requests, is_asked=False)
+        return version
 
     async def _one(
         self,
@@ -170,12 +174,12 @@ class Predictor:
             self._cache.keep(looked.version, {key: answer})
         return answer
 
-    async def _look(self, keys: Sequence[str]) -> Looked | None:
+    async def _look(self, keys: Sequence[str], *, is_asked: bool = True) -> Looked | None:
         """Ask the cache; None when there is none, or it is down."""
         if self._cache is None:
             return None
         try:
-            looked = await self._cache.look(keys)
+            looked = await self._cache.look(keys, is_asked=is_asked)
         except StoreUnavailableError:
             if self._fallback is None:
                 raise
@@ -198,7 +202,7 @@ class Predictor:
         try:
             if looked is None and self._cache is not None:
                 raise StoreUnavailableError("The online store does not answer: ask again in a moment.")
-            mines, replies = await self._store.read(served, mine_ids, *also)
+            mines, replies = await self._store.read(served, mine_ids, *also, version=looked.version if looked else None)
             if self._newest_year is None and self._fallback is not None:
                 # an online store that was filled before it told the year
                 self._newest_year = await asyncio.to_thread(self._fallback.newest_year)
@@ -219,11 +223,18 @@ class Predictor:
         found = {mine_id: mine for mine_id, mine in zip(mine_ids, mines, strict=True) if mine is not None}
         return _Read(found, year, replies, is_degraded)
 
-    async def _scores(self, standing: Standing, requests: Sequence[PredictRequest]) -> list[Answer]:
-        """Answer questions about viability together: one look into the cache, one read and one scoring an arm."""
+    async def _scores(
+        self, standing: Standing, requests: Sequence[PredictRequest], *, is_asked: bool = True
+    ) -> tuple[list[Answer], bytes | None]:
+        """Answer questions about viability together: one look into the cache, one read and one scoring an arm.
+
+        Also returns the version of the online store that they are kept under.
+        """
         questions = [Question(standing.of(r.mine_id), r.mine_id, r.horizon_years or 0, r.features) for r in requests]
         keys = [answer_key(q.served, "viability", q.mine_id, q.horizon_years, q.what_if) for q in questions]
-        looked = await self._look(keys) if keys else None
+        looked = await self._look(keys, is_asked=is_asked) if keys else None
+        if not is_asked and (looked is None or looked.version is None):
+            return [], None  # nothing could be kept
         answers = dict(zip(keys, looked.answers, strict=True)) if looked else {}
         fresh: dict[str, Answer] = {}
         for served in (standing.champion, standing.challenger):
@@ -255,41 +266,38 @@ class Predictor:
                 for (key, _, _), (row, values), columns in zip(inside, scored, top, strict=True)
             }
             for number, (key, question) in enumerate(missing.items()):
-                fresh[key] = _prediction(question, read, reasons[question.mine_id], by_key.get(key))
+                mine_id = question.mine_id
+                fresh[key] = score_answer(
+                    question, read.mines[mine_id], reasons[mine_id], by_key.get(key), is_degraded=read.is_degraded
+                )
                 if number % 100 == 99:
                     await asyncio.sleep(0)  # others may go on
         if self._cache is not None and looked is not None:
             self._cache.keep(looked.version, fresh)
-        return [fresh.get(key) or _known(answers[key]) for key in keys]
+        version = looked.version if looked is not None else None
+        return [fresh.get(key) or _known(answers[key]) for key in keys], version
 
     async def _scored(self, question: Question, read: _Read) -> Answer:
-        reason, scored = await self._score_of(question, read)
-        if scored is None:
-            return _prediction(question, read, reason, None)
-        (columns,) = _strongest([scored[1]], TOP_FEATURES)
-        return _prediction(question, read, reason, (*scored, columns))
+        reason, scored = await self._score_of(question, read, TOP_FEATURES)
+        return score_answer(question, read.mines[question.mine_id], reason, scored, is_degraded=read.is_degraded)
 
     async def _explained(self, question: Question, read: _Read) -> Answer:
-        reason, scored = await self._score_of(question, read)
-        parts: dict[str, Any] = {"base": None, "log_odds": None, "contributions": [], "reason": reason}
-        if scored is not None:
-            row, values = scored
-            parts["base"] = values.base
-            (columns,) = _strongest([values])
-            parts["contributions"] = contributions_of(
-                question.served.model.features, row, values.contributions, columns
-            )
-            parts["log_odds"] = values.base + float(values.contributions.sum())
-        return _answer(question, read, scored[1] if scored else None, parts)
+        reason, scored = await self._score_of(question, read, None)
+        mine = read.mines[question.mine_id]
+        return explained_answer(question, mine, reason, scored, self._sentence, is_degraded=read.is_degraded)
 
-    async def _score_of(self, question: Question, read: _Read) -> tuple[str | None, tuple[Any, ScoredRow] | None]:
+    async def _score_of(
+        self, question: Question, read: _Read, strongest: int | None
+    ) -> tuple[str | None, Scored | None]:
+        """Why there is no score, or the score; with as many of its strongest reasons, None: with all of them."""
         mine = read.mines[question.mine_id]
         reason = why_no_score(mine, read.newest_year)
         if reason is not None:
             return reason, None
         record = read.replies[0][0] if read.replies else None
-        (scored,) = await self._scorer.score(question.served, [(question, _row(mine))], [record])
-        return None, scored
+        ((row, values),) = await self._scorer.score(question.served, [(question, _row(mine))], [record])
+        (columns,) = _strongest([values], strongest)
+        return None, (row, values, columns)
 
     def _forecast(self, kind: str) -> Callable[[Question, _Read], Awaitable[Answer]]:
         async def made(question: Question, read: _Read) -> Answer:
@@ -298,36 +306,8 @@ class Predictor:
                 forecast = await asyncio.to_thread(self._fallback.forecast, kind, question.mine_id)
             else:
                 forecast = json.loads(read.replies[0]) if read.replies and read.replies[0] else None
-            # one of another year is of a mine that has left, or that was not forecast again yet
-            if forecast is not None and forecast["as_of_year"] != mine.as_of_year:
-                forecast = None
             reason = why_no_score(mine, read.newest_year)
-            if reason is None and forecast is None:
-                reason = "Nothing of this kind is forecast for the mine yet."
-            parts: dict[str, Any] = {"top_features": [], "reason": reason, "prediction_type": kind}
-            version = ""
-            if forecast is not None and reason is None:
-                version = forecast.pop("model_version")
-                forecast.pop("as_of_year")
-                parts[kind] = forecast
-            facts = _facts(question, mine)._replace(
-                model_name=_COMPANIONS[kind], model_version=version, arm="champion", feature_service=None
-            )
-            horizon = None if kind == "closing_year" else 1
-            body = encode(
-                head(
-                    question.mine_id,
-                    horizon,
-                    score_parts(None),
-                    facts,
-                    mine.index_score,
-                    mine.known_at,
-                    is_degraded=read.is_degraded,
-                )
-                | {"production": None, "next_status": None, "closing_year": None}
-                | parts
-            )
-            return Answer(body, facts, is_degraded=read.is_degraded)
+            return forecast_answer(question, kind, mine, reason, forecast, is_degraded=read.is_degraded)
 
         return made
 
@@ -349,49 +329,3 @@ def _known(answer: Answer | None) -> Answer:
     if answer is None:  # cannot be: what the cache has not was made
         raise StoreUnavailableError("The online store does not answer: ask again in a moment.")
     return answer
-
-
-def _facts(question: Question, mine: StoredMine, scored: ScoredRow | None = None) -> Facts:
-    served = question.served
-    return Facts(
-        fvi_score=100.0 * scored.probability if scored else None,
-        as_of_year=mine.as_of_year,
-        known_at=mine.known_at.timestamp() if mine.known_at else None,
-        model_name=served.name,
-        model_version=served.version,
-        arm=served.arm,
-        feature_service=served.feature_service,
-    )
-
-
-def _prediction(
-    question: Question, read: _Read, reason: str | None, scored: tuple[Row, ScoredRow, Columns] | None
-) -> Answer:
-    top: list[dict[str, Any]] = []
-    if scored is not None:
-        row, values, columns = scored
-        top = contributions_of(question.served.model.features, row, values.contributions, columns)
-    parts = {
-        "top_features": top,
-        "reason": reason,
-        "prediction_type": "viability",
-        "production": None,
-        "next_status": None,
-        "closing_year": None,
-    }
-    return _answer(question, read, scored[1] if scored else None, parts)
-
-
-def _answer(question: Question, read: _Read, scored: ScoredRow | None, parts: dict[str, Any]) -> Answer:
-    mine = read.mines[question.mine_id]
-    facts = _facts(question, mine, scored)
-    values = head(
-        question.mine_id,
-        question.horizon_years,
-        score_parts(scored),
-        facts,
-        mine.index_score,
-        mine.known_at,
-        is_degraded=read.is_degraded,
-    )
-    return Answer(encode(values | parts), facts, is_degraded=read.is_degraded)

@@ -90,15 +90,21 @@ def _note(call: Call, endpoint: str, requests: Sequence[PredictRequest], answers
                 is_cached=answer.is_cached,
                 is_degraded=answer.is_degraded,
                 client=call.client,
+                answer=facts.forecast,
             )
         )
         if (
+            request.prediction_type != "viability"
+            or request.horizon_years is None
+            or request.features
+            or request.as_of is not None
+        ):
+            continue
+        if backends.asked is not None and endpoint != "/explain":
+            backends.asked.note(request.mine_id, request.horizon_years)
+        if (
             backends.shadow is not None
             and standing.mode == "shadow"
-            and request.prediction_type == "viability"
-            and not request.features
-            and request.as_of is None
-            and request.horizon_years is not None
             and facts.fvi_score is not None
             and standing.drawn(request.mine_id)
         ):

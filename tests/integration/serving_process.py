@@ -29,7 +29,7 @@ class Relay:
     """Passes TCP on to a server; `cut` closes what is open and refuses what is new, `mend` listens again."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
+        self.target = (host, port)
         self.port = free_port()
         self._open: list[socket.socket] = []
         self.mend()
@@ -61,7 +61,7 @@ class Relay:
                 threading.Thread(target=self._pump, args=(source, target), daemon=True).start()
 
     def _reach(self) -> socket.socket:
-        return socket.create_connection(self._target)
+        return socket.create_connection(self.target)
 
     @staticmethod
     def _pump(source: socket.socket, target: socket.socket) -> None:
@@ -111,9 +111,12 @@ def served(environment: dict[str, str], folder: Path, ready_status: int = 200) -
     """`bentoml serve fvi:latest` on a free port until the block ends; its log is in `folder`."""
     port = free_port()
     log = folder / f"serve-{port}.log"
+    # an idle connection lives for five seconds else, and a test on a busy machine may ask in the moment of its end
+    command = [str(BIN / "bentoml"), "serve", "fvi:latest", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--timeout-keep-alive", "60"]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [str(BIN / "bentoml"), "serve", "fvi:latest", "--host", "127.0.0.1", "--port", str(port)],
+            command,
             env=environment,
             cwd=folder,
             stdin=subprocess.DEVNULL,

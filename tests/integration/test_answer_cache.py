@@ -20,6 +20,7 @@ from fvi_pipeline.serving.mines import StoredMine
 from fvi_pipeline.serving.predictor import Predictor
 from fvi_pipeline.serving.redis_link import RedisLink
 from fvi_pipeline.serving.scorer import Scorer
+from fvi_pipeline.serving.warmer import Warmer
 from tests.integration.serving_process import Relay
 from tests.unit.serving.small_models import small_model
 
@@ -34,7 +35,7 @@ class OneMine:
         self.link, self.features, self.reads = link, features, 0
         self.value = 150.0
 
-    async def read(self, served, mine_ids, *also):
+    async def read(self, served, mine_ids, *also, version=None):
         self.reads += 1
         row = np.full(self.features, self.value, dtype=np.float32)
         replies = await self.link.call(also) if also else []
@@ -120,8 +121,8 @@ def test_a_materialisation_between_reading_and_keeping_makes_the_kept_answer_old
         predictor = Predictor(FixedBoard(Standing(served(models[0]))), mine, Scorer(link), AnswerCache(link, 60))
         read = mine.read
 
-        async def overtaken(*given):
-            found = await read(*given)
+        async def overtaken(*given, **more):
+            found = await read(*given, **more)
             with writing(client):
                 mine.value = 0.0
             return found
@@ -132,6 +133,68 @@ def test_a_materialisation_between_reading_and_keeping_makes_the_kept_answer_old
         answer = await predictor.predict(asking())
         assert not answer.is_cached
         assert answer.facts.fvi_score == 100 * models[0].probabilities(np.zeros((1, mine.features), np.float32), 5)[0]
+
+    run(redis_url, test)
+
+
+def test_answers_are_made_in_advance_once_for_each_materialisation_and_promotion(redis_url, client, models):
+    mines = [f"msha:000001{number}" for number in range(6)]
+
+    async def test(link):
+        mine = OneMine(link, len(models[0].features))
+        board = FixedBoard(Standing(served(models[0])))
+        predictor = Predictor(board, mine, Scorer(link), AnswerCache(link, 60))
+
+        def worker(maximum=3):
+            return Warmer(predictor, board, link, maximum=maximum, seconds=60)
+
+        async def kept(*numbers):
+            return sum([(await predictor.predict(asking(mines[number]))).is_cached for number in numbers])
+
+        def store_records():
+            client.hset(board.standing.champion.records, mapping={record_field(each, 5): b"" for each in mines[:4]})
+
+        def materialise():
+            with writing(client):
+                pass
+
+        store_records()
+        first, second = worker(), worker()
+        for number in (5, 5, 5, 4):
+            first.note(mines[number], 5)
+        with writing(client):
+            assert await first.look() == 0  # whoever reads now may see half of it
+        # what was asked most, then what has stored records, up to the maximum
+        assert await first.look() == 3
+        assert (await kept(5, 4), await kept(0, 1, 2, 3)) == (2, 1)
+        # once for all workers, until something is new
+        assert [await first.look(), await second.look()] == [0, 0]
+        mine.value = 0.0
+        materialise()
+        assert await second.look() == 3
+        answers = [await predictor.predict(asking(each)) for each in mines[:4]]
+        assert sum(answer.is_cached for answer in answers) == 3
+        right = 100 * models[0].probabilities(np.zeros((1, mine.features), np.float32), 5)[0]
+        assert {answer.facts.fvi_score for answer in answers} == {right}
+        board.standing = Standing(served(models[1], version="2"))
+        first.note(mines[5], 5)
+        assert await first.look() >= 1  # it has no stored records yet
+        assert await kept(5) == 1
+        # a materialisation in the middle ends it, and the next look begins anew
+        store_records()
+        whole = predictor.prepare
+
+        async def overtaken(part):
+            version = await whole(part)
+            materialise()
+            return b"another" if version else None
+
+        predictor.prepare = overtaken
+        materialise()
+        assert await second.look() == 0
+        predictor.prepare = whole
+        assert await second.look() == 3
+        assert await worker(0).run() is None
 
     run(redis_url, test)
 

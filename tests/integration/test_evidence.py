@@ -2,21 +2,17 @@
 
 from datetime import UTC, datetime
 
-import numpy as np
 import pytest
 
-from fvi_pipeline.evidence.documents import chunk_documents, load_documents, load_geojson_notes
-from fvi_pipeline.evidence.embedding import embed_chunks, load_embedder
-from fvi_pipeline.evidence.retrieval import InvalidQueryError, retrieve
+from fvi_pipeline.evidence.chunks import chunk_documents
+from fvi_pipeline.evidence.documents import load_documents
+from fvi_pipeline.evidence.embedding import load_embedder
+from fvi_pipeline.evidence.index import refresh
+from fvi_pipeline.evidence.notes import load_geojson_notes
+from fvi_pipeline.evidence.retrieval import retrieve
 from fvi_pipeline.platform.database import connect
+from tests.integration.silver_documents import create_silver
 
-# The shape that dbt gives to silver.silver_document_content.
-SILVER = """
-CREATE VIEW silver.silver_document_content AS
-SELECT c.chunk_id, c.document_id, c.position, c.text, c.content_sha256, d.title, d.source, d.mine_links,
-       d.known_at, d.licence
-FROM landing.document_chunks AS c JOIN landing.documents AS d USING (document_id)
-"""
 DOCUMENTS = {
     "methane.md": "# Methane\n\nDrained gas from the longwall is burned in engines that make electricity.",
     "union.txt": "The miners' union signed a five-year wage agreement after a strike of three weeks.",
@@ -36,8 +32,7 @@ def embedder():
 @pytest.fixture
 def connection(database_url):
     with connect(database_url) as opened:
-        opened.execute(SILVER)
-        opened.commit()
+        create_silver(opened)
         yield opened
 
 
@@ -80,7 +75,7 @@ def take_in(connection, embedder, folder):
     load_documents(connection, folder)
     load_geojson_notes(connection)
     chunk_documents(connection)
-    return embed_chunks(connection, embedder)
+    return refresh(connection, embedder).embedded
 
 
 def test_passages_are_found_by_meaning(connection, embedder, folder):
@@ -116,9 +111,9 @@ def test_passages_are_found_by_meaning(connection, embedder, folder):
 def test_a_second_time_costs_nothing_and_changes_nothing(connection, embedder, folder):
     add_notes(connection, [("M0001", "Olive Mine", "An air shaft.", "An air shaft.")])
     everything = (
-        "SELECT d.*, c.chunk_id, c.text, e.content_sha256, e.embedded_at FROM landing.documents d "
+        "SELECT d.*, c.chunk_id, c.text, e.embedded_sha256, e.embedded_at FROM landing.documents d "
         "JOIN landing.document_chunks c USING (document_id) "
-        "JOIN evidence.chunk_embeddings e USING (chunk_id) "
+        "JOIN evidence.passages p USING (chunk_id) JOIN evidence.chunk_embeddings e USING (embedded_sha256) "
         "ORDER BY c.chunk_id"
     )
     take_in(connection, embedder, folder)
@@ -163,45 +158,9 @@ def test_a_changed_file_replaces_its_former_version(connection, embedder, folder
     assert retrieve(connection, embedder, "flooded by the river", 1)[0].text == former
 
 
-def test_a_broken_run_goes_on_where_it_ended(connection, database_url, embedder, folder):
-    load_documents(connection, folder)
-    chunk_documents(connection)
-
-    class KilledError(Exception):
-        pass
-
-    def kill(done, total):
-        raise KilledError
-
-    with pytest.raises(KilledError):
-        embed_chunks(connection, embedder, kill, batch_size=2)
-    with connect(database_url) as another:
-        assert table(another, "SELECT count(*) FROM evidence.chunk_embeddings") == [(2,)]
-    reports = []
-    assert embed_chunks(connection, embedder, lambda *report: reports.append(report), batch_size=2) == 5
-    assert reports == [(2, 5), (4, 5), (5, 5)]
-
-
-def test_vectors_are_of_unit_length_and_long_texts_are_taken_whole(connection, embedder, tmp_path):
+def test_long_texts_are_taken_whole(connection, embedder, tmp_path):
     (tmp_path / "documents").mkdir()
     long = " ".join(f"In year {year} the mine hauled {year * 7} tonnes." for year in range(1900, 2000))
     (tmp_path / "documents" / "long.txt").write_text(long + " The mascot of the mine is a green parrot.")
     assert take_in(connection, embedder, tmp_path) > 3
-    assert "parrot" in retrieve(connection, embedder, "bird that stands for the mine", 1)[0].text
-    vectors = [
-        np.asarray(row[0].to_list()) if hasattr(row[0], "to_list") else np.asarray(row[0])
-        for row in table(connection, "SELECT embedding FROM evidence.chunk_embeddings")
-    ]
-    assert np.allclose([np.linalg.norm(vector) for vector in vectors], 1, atol=1e-5)
-
-
-@pytest.mark.parametrize(("query", "k"), [("", 5), ("  ", 5), ("x" * 2_001, 5), ("coal", 0), ("coal", 51)])
-def test_queries_out_of_range_are_refused(connection, embedder, query, k):
-    with pytest.raises(InvalidQueryError):
-        retrieve(connection, embedder, query, k)
-
-
-def test_a_query_is_data_and_not_sql(connection, embedder, folder):
-    take_in(connection, embedder, folder)
-    assert len(retrieve(connection, embedder, "'; DROP TABLE landing.documents; --", 2)) == 2
-    assert table(connection, "SELECT count(*) FROM landing.documents") == [(len(DOCUMENTS),)]
+    assert "parrot" in retrieve(connection, embedder, "bird that stands for the mine", 1, mode="vector")[0].text

@@ -67,7 +67,8 @@ def test_every_endpoint_wants_a_token_for_itself(client, question):
 def test_bentos_own_metrics_are_behind_the_guard_and_count_refusals(client):
     assert_error(client.get("/metrics"), 401, "unauthorized")
     metrics = client.get("/metrics", headers=bearer(scope="admin")).text
-    assert 'bentoml_service_request_duration_seconds_bucket{endpoint="/predict"' in metrics
+    assert 'fvi_request_seconds_bucket{endpoint="/predict"' in metrics
+    assert 'fvi_request_seconds_count{endpoint="/metrics",status="401"}' in metrics
     assert 'fvi_refused_total{code="unauthorized"' in metrics
 
 

@@ -29,6 +29,7 @@ from fvi_pipeline.platform.settings import PROJECT_ROOT, Settings
 from fvi_pipeline.serving.errors import StoreUnavailableError
 from fvi_pipeline.serving.feature_reader import OnlineReader, blocking_read, mine_fields
 from fvi_pipeline.serving.mines import StoredMine
+from fvi_pipeline.serving.packed_rows import pack, rows_key
 from fvi_pipeline.serving.redis_link import RedisLink
 from tests.commands import BIN, clean_environment, run_tool
 
@@ -365,12 +366,14 @@ def served(shop: Shop, mines: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return SimpleNamespace(fields=mine_fields(yaml, "fvi_v1", ["output", "ash"]))
 
 
-def read_online(url: str, served: Any, *questions: list[str]) -> list[list[StoredMine | None]]:
+def read_online(
+    url: str, served: Any, *questions: list[str], version: bytes | None = None
+) -> list[list[StoredMine | None]]:
     async def answers() -> list[list[StoredMine | None]]:
         link = RedisLink(url)
         await link.start()
         try:
-            return [(await OnlineReader(link).read(served, mine_ids))[0] for mine_ids in questions]
+            return [(await OnlineReader(link).read(served, mine_ids, version=version))[0] for mine_ids in questions]
         finally:
             await link.close()
 
@@ -405,6 +408,11 @@ def test_the_reader_answers_what_feast_answers(shop, mines, served):
     with redis.Redis.from_url(url) as client:
         assert repr(blocking_read(client, served, asked)) == repr(expected)
         assert blocking_read(client, served, []) == []
+        # the first reader under a version packs, the next ones take what was packed: rows of their own version only
+        assert repr(read_online(url, served, asked, asked * 500, version=b"7")) == repr([expected, expected * 500])
+        client.hset(rows_key(b"7", served.fields), A, pack(StoredMine(None, 1999, False, None)))
+        assert read_online(url, served, [A], version=b"7") == [[StoredMine(None, 1999, False, None)]]
+        assert repr(read_online(url, served, [A], version=b"8")) == repr([[expected[2]]])
 
 
 def test_the_reader_tells_a_store_that_is_down(shop, mines, served):

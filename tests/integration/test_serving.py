@@ -123,6 +123,21 @@ def test_reasons_are_those_of_the_mart(client, warehouse, a_score):
     assert [part for _, part in served_reasons] == pytest.approx([part for _, part in stored][: len(served_reasons)])
 
 
+def test_explanations_speak_as_the_mart_does(client, warehouse, a_score):
+    mine_id, horizon, _ = a_score
+    stored = dict(
+        warehouse.execute(
+            "SELECT feature, reason_in_words FROM mart.score_reasons WHERE mine_id = %s AND horizon_years = %s",
+            (mine_id, horizon),
+        ).fetchall()
+    )
+    answer = client.post("/explain", json={"mine_id": mine_id, "horizon_years": horizon}).json()
+    told = {entry["feature"]: entry["in_words"] for entry in answer["contributions"]}
+    for feature, words in stored.items():
+        assert words.startswith(told[feature]), feature
+    assert answer["narrative"].split(": ")[0] in ("For the mine", "Against the mine")
+
+
 def test_every_mine_of_the_index_is_answered_with_it(client, warehouse):
     rows = warehouse.execute(
         "SELECT mine_id, index_score FROM mart.fvi_index ORDER BY md5(mine_id) LIMIT 300"
@@ -170,10 +185,7 @@ def test_passages_come_from_the_rag_runner(client, warehouse):
     assert [passage["score"] for passage in passages] == sorted((p["score"] for p in passages), reverse=True)
     assert_error(client.post("/retrieve", json={"query": "coal", "k": 51}), 422, "invalid_request")
     # its connections are lost, as in a restart of PostgreSQL: the next query makes new ones
-    warehouse.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%%chunk_embeddings%%' "
-        "AND pid <> pg_backend_pid()"
-    )
+    warehouse.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'fvi-rag'")
     assert client.post("/retrieve", json={"query": text[:2_000], "k": 5}).status_code == 200
 
 
@@ -187,7 +199,8 @@ def test_weights_are_those_of_the_newest_night(client, warehouse):
     assert {entry["metric"]: entry["weight"] for entry in weights} == pytest.approx(stored)
 
 
-def test_health_documents_and_metrics(client):
+def test_health_documents_and_metrics(client, a_score):
+    assert client.post("/predict", json={"mine_id": a_score[0], "horizon_years": a_score[1]}).status_code == 200
     assert client.get("/livez").status_code == 200
     assert client.get("/readyz").status_code == 200
     assert "/docs/assets/swagger-ui-bundle.js" in client.get("/docs").text
@@ -195,7 +208,8 @@ def test_health_documents_and_metrics(client):
     assert "/predict" in client.get("/openapi.json").json()["paths"]
     metrics = client.get("/metrics").text
     # histograms are lost when Feast is imported before BentoML has set up its metrics
-    assert 'bentoml_service_request_duration_seconds_bucket{endpoint="/predict"' in metrics
+    assert 'bentoml_service_request_duration_seconds_bucket{endpoint="/openapi.json"' in metrics
+    assert 'fvi_request_seconds_bucket{endpoint="/predict"' in metrics
 
 
 def test_without_redis_scores_come_from_the_warehouse_and_weights_are_503(client, relay, a_score):

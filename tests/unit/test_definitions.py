@@ -121,6 +121,7 @@ def test_schedules_and_sensors_drive_what_they_say(definitions: dg.Definitions) 
     schedules = {schedule.name: schedule.cron_schedule for schedule in definitions.schedules or []}
     assert schedules == {
         "nightly_weights_schedule": "0 2 * * *",
+        "nightly_evidence_schedule": "30 2 * * *",
         "source_freshness_schedule": "0 6 * * *",
         "weekly_training_schedule": "0 3 * * 0",
         "index_separation_schedule": "0 4 * * 0",

@@ -1,52 +1,34 @@
+{{ config(materialized='view') }}
 {#
-    The mines that a document names, in our own identifiers. A link may be written as a tracker ID, an MSHA ID or one of
-    our own identifiers; one that leads to no mine is left out here and stays readable in bronze.
+    The pieces that can be searched, with the mines that they are about in our own identifiers.
+
+    A view, because pieces come after this model was built as well: fact sheets are made from the marts, and a document that
+    a user adds is searchable without dbt. evidence.chunk_mines is read by its name and not as a source for the same reason:
+    links are found with silver_mine_profiles, so as a source it would stand between models of dbt.
 #}
-with
-
-links as (
-
-    select
-        documents.document_id,
-        crosswalk.mine_id
-    from {{ source('landing', 'documents') }} as documents
-    cross join lateral unnest(documents.mine_links) as link (mine)
-    inner join {{ ref('silver_mine_crosswalk') }} as crosswalk
-        on regexp_replace(link.mine, '^gem:', '') = crosswalk.gem_mine_id
-
-    union
-
-    select
-        documents.document_id,
-        crosswalk.mine_id
-    from {{ source('landing', 'documents') }} as documents
-    cross join lateral unnest(documents.mine_links) as link (mine)
-    inner join {{ ref('silver_mine_crosswalk') }} as crosswalk
-        on regexp_replace(link.mine, '^msha:', '') = crosswalk.msha_id
-
-),
-
-mines as (
-
-    select
-        document_id,
-        array_agg(mine_id order by mine_id) as mine_ids
-    from links
-    group by document_id
-
-)
-
 select
     chunks.chunk_id,
     chunks.document_id,
     chunks.position,
     chunks.title,
+    chunks.section,
     chunks.source,
+    chunks.kind,
+    chunks.url,
     chunks.text,
     chunks.content_sha256,
+    chunks.language,
+    chunks.document_date,
+    chunks.dates,
+    chunks.licence,
     coalesce(mines.mine_ids, '{}') as mine_ids,
     chunks.mine_links,
-    chunks.known_at
+    chunks.known_at,
+    coalesce(chunks.duplicate_group, chunks.chunk_id) as duplicate_group
 from {{ ref('bronze_document_chunks') }} as chunks
-left join mines on mines.document_id = chunks.document_id
+left join lateral (
+    select array_agg(links.mine_id order by links.mine_id) as mine_ids
+    from evidence.chunk_mines as links
+    where links.chunk_id = chunks.chunk_id
+) as mines on true
 where btrim(chunks.text) <> ''

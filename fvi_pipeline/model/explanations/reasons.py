@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
-from fvi_pipeline.features.catalogue import FeatureColumn
 from fvi_pipeline.features.wording import sentence
 
 STRONGEST = 3
@@ -17,8 +16,7 @@ STRONGEST = 3
 _LEAST_IN_PARAGRAPH = 0.05  # log-odds: about one point of a score in the middle
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(NamedTuple):
     """What one feature of a mine adds to the log-odds of a score, and the sentence of its value."""
 
     feature: str
@@ -39,10 +37,22 @@ class Reason:
         return f"{self.sentence} This {self.direction}."
 
 
+class Worded(Protocol):
+    """A feature with its sentences: a FeatureColumn is one."""
+
+    @property
+    def in_words(self) -> tuple[tuple[str, str], ...]:
+        """The sentences by case: see features.wording."""
+
+    @property
+    def null_means(self) -> str:
+        """What a null means."""
+
+
 class Phrasebook:
     """The sentences of the features of one model, by name."""
 
-    def __init__(self, columns: Mapping[str, FeatureColumn]) -> None:
+    def __init__(self, columns: Mapping[str, Worded]) -> None:
         """A feature without a column is stated as it stands."""
         self._columns = columns
 
@@ -59,15 +69,20 @@ class Phrasebook:
 
 
 def narrative(reasons: Iterable[Reason]) -> str:
-    """The strongest reasons for and against, as a paragraph; empty when none of them moves the score.
+    """The strongest reasons for and against, as a paragraph: see `paragraph`."""
+    return paragraph((reason.sentence, reason.contribution) for reason in reasons)
+
+
+def paragraph(reasons: Iterable[tuple[str, float]]) -> str:
+    """The strongest of some sentences with their contributions, for and against; empty when none moves the score.
 
     Features that say the same of a mine are one reason, which adds what they add together.
     """
     added: dict[str, float] = defaultdict(float)
-    for reason in reasons:
-        added[reason.sentence] += reason.contribution
-    strongest = sorted(added, key=lambda said: (-abs(added[said]), said))
-    moving = [said for said in strongest if abs(added[said]) >= _LEAST_IN_PARAGRAPH]
+    for said, contribution in reasons:
+        added[said] += contribution
+    moving = [said for said, parts in added.items() if abs(parts) >= _LEAST_IN_PARAGRAPH]
+    moving.sort(key=lambda said: (-abs(added[said]), said))
     sides = (
         ("For the mine:", [said for said in moving if added[said] > 0]),
         ("Against the mine:", [said for said in moving if added[said] < 0]),

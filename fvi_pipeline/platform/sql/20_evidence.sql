@@ -28,13 +28,3 @@ CREATE TABLE IF NOT EXISTS landing.document_chunks (
     UNIQUE (document_id, position)
 );
 
-CREATE TABLE IF NOT EXISTS evidence.chunk_embeddings (
-    chunk_id       text PRIMARY KEY,
-    model_name     text NOT NULL,
-    dimension      int NOT NULL,
-    content_sha256 text NOT NULL,                 -- of the text that was embedded
-    embedding      vector(384) NOT NULL,          -- unit length: cosine distance ranks it
-    embedded_at    timestamptz NOT NULL DEFAULT now()
-);
-CREATE INDEX IF NOT EXISTS chunk_embeddings_cosine
-    ON evidence.chunk_embeddings USING hnsw (embedding vector_cosine_ops);

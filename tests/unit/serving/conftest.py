@@ -40,7 +40,7 @@ class MinesInMemory:
             "gem:M0086": StoredMine(None, None, False, 44.0),
         }
 
-    async def read(self, served, mine_ids, *also):
+    async def read(self, served, mine_ids, *also, version=None):
         self.reads += 1
         if self.down:
             raise StoreUnavailableError("The online store does not answer: ask again in a moment.")
@@ -86,17 +86,17 @@ def mines():
 
 @pytest.fixture
 def application(model, mines, log):
-    async def retrieve(query, k):
+    async def retrieve(request):
         if mines.down:
             raise StoreUnavailableError("The evidence store does not answer: ask again in a moment.")
         passage = {
             "document_id": "d",
             "chunk_id": "d#0",
-            "text": query,
+            "text": request.query,
             "score": 0.5,
             "source": "documents/a.md",
         }
-        return [passage] * k
+        return [passage] * request.k
 
     async def weights():
         return WeightsResponse(weights=[])

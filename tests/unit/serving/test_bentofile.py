@@ -10,7 +10,8 @@ import yaml
 from fvi_pipeline.platform.settings import PROJECT_ROOT
 
 _IMPORTED = (
-    "import importlib, pkgutil, sys, fvi_pipeline.model.scoring, fvi_pipeline.serving as s\n"
+    "import importlib, pkgutil, sys\n"
+    "import fvi_pipeline.model.scoring, fvi_pipeline.evidence.retrieval, fvi_pipeline.serving as s\n"
     "[importlib.import_module(m.name) for m in pkgutil.iter_modules(s.__path__, 'fvi_pipeline.serving.')]\n"
     "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('fvi_pipeline') and m.__file__), sep='\\n')"
 )

@@ -10,6 +10,7 @@ import pytest
 from fvi_pipeline.model.online_answers import ScoredRow, row_digest, unpack
 from fvi_pipeline.serving.arms import MineFields, ServedModel
 from fvi_pipeline.serving.errors import InvalidRequestError
+from fvi_pipeline.serving.phrases import PHRASES_FILE, Words, phrases_to_json, read_phrases
 from fvi_pipeline.serving.scorer import Question, Scorer
 from fvi_pipeline.serving.what_if import check_what_if
 
@@ -41,7 +42,33 @@ def test_base_and_contributions_are_the_log_odds_of_the_served_score(client, fea
     )
     predicted = client.post("/predict", json={**MINE, "features": features}).json()
     assert predicted["fvi_score"] == answer["fvi_score"]
-    assert predicted["top_features"] == answer["contributions"][:5]
+    told = [{name: value for name, value in part.items() if name != "in_words"} for part in answer["contributions"]]
+    assert predicted["top_features"] == told[:5]
+
+
+def test_values_are_told_in_the_words_of_the_file_beside_the_model(client, application, tmp_path):
+    cases = (("[0, 100)", "{number} people work here."), ("missing", "Nobody has counted the people."))
+    words = {"average_employees": Words(cases, "not reported")}
+    (tmp_path / PHRASES_FILE).write_text(phrases_to_json(words))
+    predictor = application.state.backends.predictor
+
+    def told(book, **more):
+        predictor._sentence = book.sentence
+        answer = client.post("/explain", json={**MINE, **more}).json()
+        return {part["feature"]: part["in_words"] for part in answer["contributions"]}, answer["narrative"]
+
+    sentences, narrative = told(read_phrases(tmp_path))
+    assert sentences["average_employees"] == "80 people work here."
+    assert sentences["coal_price_usd_per_tonne"] == "Coal price usd per tonne is not known."
+    assert narrative.startswith(("For the mine: ", "Against the mine: "))
+    assert "80 people work here." in narrative
+    changed, _ = told(read_phrases(tmp_path), features={"average_employees": None})
+    assert changed["average_employees"] == "Nobody has counted the people."
+    (tmp_path / PHRASES_FILE).write_text("[]")
+    plain, _ = told(read_phrases(tmp_path))
+    assert plain["average_employees"] == "Average employees is 80."
+    outside = client.post("/explain", json={**MINE, "mine_id": "msha:0000003"}).json()
+    assert (outside["narrative"], outside["contributions"]) == (None, [])
 
 
 def test_a_mine_outside_the_cohort_is_not_explained(client):

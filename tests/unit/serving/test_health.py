@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -66,19 +65,9 @@ def test_it_answers_without_postgresql_and_says_so(desk) -> None:
         desk.of("fvi_weather")
 
 
-def test_failures_are_the_services_own_and_of_scoring_only() -> None:
-    meter = CallMeter(NoLog())
-
-    async def ask(path: str, status: int) -> None:
-        async def app(scope, receive, send) -> None:
-            await send({"type": "http.response.start", "status": status, "headers": []})
-            await send({"type": "http.response.body", "body": b""})
-
-        async def send(message) -> None:
-            pass
-
-        await meter.around(app)({"type": "http", "path": path}, None, send)
-
-    for path, status in [("/predict", 200), ("/predict", 503), ("/explain", 404), ("/weights", 500), ("/predict", 422)]:
-        asyncio.run(ask(path, status))
-    assert meter.error_rate == 0.25
+def test_failures_are_the_services_own_and_refusals_no_answers(desk) -> None:
+    desk, meter = desk
+    for status in (200, 503, 404, 422, 401, 429):
+        meter.answered(status)
+    health = desk.of("fvi_viability")
+    assert (health.error_rate, health.refused) == (0.25, 2)

@@ -175,14 +175,19 @@ def test_a_body_beyond_the_limit_is_413_declared_or_streamed(client):
 def test_retrieve(client):
     passages = client.post("/retrieve", json={"query": "methane", "k": 2}).json()["passages"]
     assert len(passages) == 2
-    assert set(passages[0]) == {"document_id", "chunk_id", "text", "score", "source"}
+    assert set(passages[0]) >= {"document_id", "chunk_id", "text", "score", "source", "title", "text_rank", "known_at"}
     assert len(client.post("/retrieve", json={"query": "methane"}).json()["passages"]) == 5
+    asked = {"mine_id": "msha:0102838", "kind": ["wiki"], "as_of": "2024-04-30", "mode": "text", "language": "en"}
+    assert client.post("/retrieve", json={"query": "methane", **asked}).status_code == 200
 
 
 @pytest.mark.parametrize(
     "body",
     [{}, {"query": ""}, {"query": "  "}, {"query": "x" * 2_001}, {"query": 5}, {"query": "a", "k": 0},
-     {"query": "a", "k": 51}, {"query": "a", "k": "3"}, {"query": "a", "k": True}, {"query": "a", "more": 1}],
+     {"query": "a", "k": 51}, {"query": "a", "k": "3"}, {"query": "a", "k": True}, {"query": "a", "more": 1},
+     {"query": "a\x00"}, {"query": "a", "kind": []}, {"query": "a", "kind": ["tabloid"]}, {"query": "a", "mode": 1},
+     {"query": "a", "as_of": "soon"}, {"query": "a", "as_of": 2024}, {"query": "a", "as_of": "0001-01-01"},
+     {"query": "a", "as_of": "99999-01-01"}, {"query": "a", "language": "English"}, {"query": "a", "mine_id": "a b"}],
 )  # fmt: skip
 def test_malformed_queries_are_422(client, body):
     assert_error(client.post("/retrieve", json=body), 422, "invalid_request")
