@@ -43,7 +43,7 @@ serve: setup ## the HTTP endpoint on http://127.0.0.1:3000
 	@$(BIN)/fvi serve
 
 test: setup spark ## unit and integration tests against real embedded servers
-	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 test-slow: setup spark ## the long and chaotic tests too
 	@$(BIN)/python -m pytest -m slow $(ARGS)

@@ -119,7 +119,11 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Simulated
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, simulated: tuple[Path, SimulatedTruth]) -> Finished:
-    """`fvi run` on simulated files, as a user runs it: once for all workers of a session. Nobody changes it."""
+    """`fvi run` on simulated files, as a user runs it: once for all workers of a session. Nobody changes it.
+
+    Its tests are in two groups, demo and demo-served. The first begins the session; the second comes in the order of
+    the modules (`make test` keeps it), when the home is there and no worker has to wait.
+    """
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
     shared.mkdir(exist_ok=True)
