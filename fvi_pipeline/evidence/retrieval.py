@@ -4,6 +4,7 @@ Reads only, and only what `index` has published. HTTP belongs in `bentos`.
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
@@ -71,6 +72,8 @@ class Searcher:
         self.embedder = embedder
         self._rank_constant = rank_constant
         self._model: EmbeddingModel | None = None
+        # embeds while PostgreSQL searches by words
+        self._beside = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fvi-query")
 
     def retrieve(
         self,
@@ -90,11 +93,11 @@ class Searcher:
         """
         only = only or Filter()
         _check(query, k, mode, only)
-        vector = None
+        vector: Future[str] | None = None
         if mode != "text":
             if self.embedder is None:
                 raise InvalidQueryError("Without an embedding model only the mode text can be searched.")
-            vector = vector_literal(self.embedder.encode_query(query))
+            vector = self._beside.submit(_embedded, self.embedder, query)
         with _snapshot(connection):
             allowed = narrow_to(connection, only)
             words = read_query(query)
@@ -105,7 +108,7 @@ class Searcher:
             if mode != "vector":
                 arms["text"] = by_words(connection, search_words(connection, words), allowed, only)
             if vector is not None and (model := self._stored_model(connection)) is not None:
-                arms["vector"] = by_vector(connection, model, vector, allowed, only)
+                arms["vector"] = by_vector(connection, model, vector.result(), allowed, only)
             return _with_facts(connection, spread(fuse(arms, self._rank_constant), k, per_document))
 
     def _stored_model(self, connection: psycopg.Connection) -> EmbeddingModel | None:
@@ -119,6 +122,10 @@ class Searcher:
         if self._model is None and self.embedder is not None:
             self._model = find_model(connection, self.embedder)
         return self._model
+
+
+def _embedded(embedder: Embedder, query: str) -> str:
+    return vector_literal(embedder.encode_query(query))
 
 
 def retrieve(
