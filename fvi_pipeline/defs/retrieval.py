@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from fvi_pipeline.defs.resources import Warehouse
+from fvi_pipeline.defs.retries import retried
 from fvi_pipeline.platform.settings import get_settings
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def chunk_embeddings(context: dg.AssetExecutionContext, warehouse: Warehouse) ->
     """Index the passages that are new, and drop those that have left."""
     from fvi_pipeline.evidence.index import refresh
 
-    with warehouse.connect(autocommit=True) as connection:
+    with retried(context), warehouse.connect(autocommit=True) as connection:
         report = refresh(
             connection,
             _embedder(),

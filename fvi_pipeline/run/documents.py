@@ -92,7 +92,7 @@ def _make_searchable(connection: psycopg.Connection, settings: Settings, progres
     linked = link_chunks(connection, lambda done, total: progress("passages read for mines", done, total))
     index = None
     if chunks or linked or _differs(connection):
-        embedder = load_embedder(settings.embedding_model)
+        embedder = load_embedder(settings.embedding_model, settings.embedding_exports_dir)
         index = refresh(connection, embedder, lambda done, total: progress("passages embedded", done, total), limit=0)
     return Searchable(chunks, linked, index)
 

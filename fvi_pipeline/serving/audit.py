@@ -4,13 +4,12 @@ Which events there are is said in platform/sql/52_ops_audit.sql; when they happe
 body is ever an argument here.
 """
 
-import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from fvi_pipeline.serving.batch_writer import BatchWriter
+from fvi_pipeline.serving.batch_writer import BatchWriter, jsonb_text
 
 MAXIMUM_ROWS = 10_000
 _COLUMNS = ("happened_at", "event", "request_id", "client", "address", "method", "path", "details")
@@ -83,5 +82,5 @@ def _as_written(row: tuple[Any, ...]) -> list[Any]:
         address,
         method,
         path,
-        json.dumps(details).replace("\\u0000", "\\ufffd"),
+        jsonb_text(details),
     ]

@@ -4,6 +4,7 @@ What the rows are belongs to whoever offers them (`prediction_log`, `audit`). Po
 those beyond the bound are counted as lost, never silently dropped.
 """
 
+import json
 import logging
 import threading
 import time
@@ -231,3 +232,8 @@ class BatchWriter:
         if time.monotonic() - self._warned_at >= _WARNING_SECONDS:
             self._warned_at = time.monotonic()
             logger.warning(message, *arguments)
+
+
+def jsonb_text(value: Any) -> str:
+    """The value as JSON that PostgreSQL's jsonb can hold: NUL is JSON, but no part of its texts."""
+    return json.dumps(value).replace("\\u0000", "\\ufffd")

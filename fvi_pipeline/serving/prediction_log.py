@@ -6,12 +6,11 @@ What an entry holds is said in `log_entry`; how rows get to PostgreSQL, and what
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from fvi_pipeline.serving.batch_writer import BatchWriter
+from fvi_pipeline.serving.batch_writer import BatchWriter, jsonb_text
 from fvi_pipeline.serving.log_entry import PredictionEntry
 
 MAXIMUM_ROWS = 50_000
@@ -98,9 +97,8 @@ def _as_written(row: tuple[Any, ...]) -> list[Any]:
     answered_at, known_at = row[_AT], row[_KNOWN_AT]
     values[_AT] = datetime.fromtimestamp(answered_at, UTC)
     if row[_WHAT_IF] is not None:
-        # NUL is JSON, but PostgreSQL's jsonb cannot hold it
-        values[_WHAT_IF] = json.dumps(dict(row[_WHAT_IF])).replace("\\u0000", "\\ufffd")
+        values[_WHAT_IF] = jsonb_text(dict(row[_WHAT_IF]))
     if row[_ANSWER] is not None:
-        values[_ANSWER] = json.dumps(dict(row[_ANSWER]))
+        values[_ANSWER] = jsonb_text(dict(row[_ANSWER]))
     values.append(None if known_at is None else answered_at - known_at.timestamp())
     return values
