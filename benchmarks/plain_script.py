@@ -212,7 +212,7 @@ def main(folder: Path) -> None:
     rows, gem, market = read_eia(folder), read_gem(folder), read_market(folder)
     lap("read")
     features = build_features(rows, market)
-    last_year = int(rows["as_of_year"].max())  # type: ignore[arg-type]
+    last_year = int(rows["as_of_year"].max())  # type: ignore[arg-type]  # a column of years is no column of dates
     table = build_outcomes(features, last_year)
     names = [*(c for c in features.columns if c not in KEYS), "horizon_years"]
     lap("features")

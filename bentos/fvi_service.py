@@ -274,7 +274,7 @@ class FviService:
         """Answer /readyz: there is a model, and a store to ask; without Redis that is the warehouse."""
         return app.state.backends is not None
 
-    @bentoml.on_startup  # type: ignore[untyped-decorator]
+    @bentoml.on_startup  # type: ignore[untyped-decorator]  # BentoML's have no types
     async def open_link(self) -> None:
         """Connect to Redis, in the loop that answers."""
         await self._link.start()
@@ -285,7 +285,7 @@ class FviService:
             await asyncio.sleep(RETRY_SECONDS)
         await self._warmer.run()
 
-    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML's have no types
     def close(self) -> None:
         """Stop waiting for stores, and write what waits for the warehouse."""
         self._stopping.set()

@@ -89,7 +89,7 @@ class RagRunner:
         finally:
             self._loaded.set()
 
-    @bentoml.api  # type: ignore[untyped-decorator]
+    @bentoml.api  # type: ignore[untyped-decorator]  # BentoML's have no types
     def retrieve(
         self,
         query: str,
@@ -125,7 +125,7 @@ class RagRunner:
             raise ServiceUnavailable(f"PostgreSQL does not answer: {error}") from error
         return [passage.as_json() for passage in passages]
 
-    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML's have no types
     def close(self) -> None:
         """Give the connections back."""
         self._stopping.set()

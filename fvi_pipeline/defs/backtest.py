@@ -90,7 +90,7 @@ def open_rows(
     if frame.is_empty():
         raise dg.Failure(f"The training set has no outcome of a year up to {until}.")
     split = SplitPolicy()
-    last_year = int(frame["outcome_year"].max())  # type: ignore[arg-type]
+    last_year = int(frame["outcome_year"].max())  # type: ignore[arg-type]  # a column of years is no column of dates
     backtest = Backtest(
         frame=frame,
         features=tuple(features),

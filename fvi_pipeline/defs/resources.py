@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 # Dagster leaves the type of its resources' value open: strict typing asks for one that does not exist
-class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # it gives itself
     """The PostgreSQL that holds every layer."""
 
     database_url: str
@@ -29,13 +29,13 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
         return connect(self.database_url, autocommit=autocommit)
 
 
-class OnlineStore(dg.ConfigurableResource):  # type: ignore[type-arg]
+class OnlineStore(dg.ConfigurableResource):  # type: ignore[type-arg]  # it gives itself
     """The Redis or Valkey that serving reads from."""
 
     redis_url: str
 
 
-class LandingFolder(dg.ConfigurableResource):  # type: ignore[type-arg]
+class LandingFolder(dg.ConfigurableResource):  # type: ignore[type-arg]  # it gives itself
     """Where publishers' files lie; without a path, where the last `fvi run` took them from."""
 
     path: str | None = None
@@ -46,7 +46,7 @@ class LandingFolder(dg.ConfigurableResource):  # type: ignore[type-arg]
         return Path(self.path) if self.path else watched_folder(get_settings())
 
 
-class ModelWorkshop(dg.ConfigurableResource):  # type: ignore[type-arg]
+class ModelWorkshop(dg.ConfigurableResource):  # type: ignore[type-arg]  # it gives itself
     """Where models are tuned, kept and registered; the seed, the number of trials and of processes that share them,
     and the number of origins that the model is tested from.
     """
@@ -79,19 +79,19 @@ class ModelWorkshop(dg.ConfigurableResource):  # type: ignore[type-arg]
         return folder
 
 
-class Webhook(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Webhook(dg.ConfigurableResource):  # type: ignore[type-arg]  # it gives itself
     """Where people want to be told of a failed run; nobody is without an address."""
 
     url: str | None = None
 
 
-class QualityFloor(dg.ConfigurableResource):  # type: ignore[type-arg]
+class QualityFloor(dg.ConfigurableResource):  # type: ignore[type-arg]  # it gives itself
     """The least score of a metric's data quality, of 100, with which a night goes on to training."""
 
     floor: float
 
 
-class Exports(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Exports(dg.ConfigurableResource):  # type: ignore[type-arg]  # it gives itself
     """Where tables lie as Parquet for engines that do not read the warehouse, and which engine reads them."""
 
     folder: str
@@ -99,7 +99,7 @@ class Exports(dg.ConfigurableResource):  # type: ignore[type-arg]
     spark_master: str = "local[*]"
 
 
-class RetrainingPolicy(dg.ConfigurableResource):  # type: ignore[type-arg]
+class RetrainingPolicy(dg.ConfigurableResource):  # type: ignore[type-arg]  # it gives itself
     """When a training is asked for: thresholds of what was measured, and the days after one in which none is."""
 
     importance_moved: float
@@ -107,7 +107,7 @@ class RetrainingPolicy(dg.ConfigurableResource):  # type: ignore[type-arg]
     cooldown_days: float
 
 
-class Pages(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Pages(dg.ConfigurableResource):  # type: ignore[type-arg]  # it gives itself
     """Where pages for people are written."""
 
     folder: str
