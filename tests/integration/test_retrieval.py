@@ -1,16 +1,12 @@
-"""Search on a real PostgreSQL: BM25 beside a plain one, filters, models, kills; mostly with a plain embedder."""
+"""Search on a real PostgreSQL: BM25 beside a plain one, filters, quality; mostly with a plain embedder of words."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
-import random
-import signal
 import subprocess
 import sys
 from collections import Counter
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -25,34 +21,12 @@ from fvi_pipeline.evidence.onnx_embedder import OnnxEmbedder
 from fvi_pipeline.evidence.query import InvalidQueryError
 from fvi_pipeline.evidence.questions import question_sets, store_quality
 from fvi_pipeline.evidence.retrieval import Searcher, retrieve
-from fvi_pipeline.evidence.vectors import current_model
 from fvi_pipeline.platform.database import connect
 from fvi_pipeline.platform.settings import PROJECT_ROOT
+from tests.integration.search_collection import KNOWN, WORDS, add, names, search, some_texts
 from tests.integration.silver_documents import create_silver
 
 QUESTIONS = PROJECT_ROOT / "fvi_pipeline" / "evidence" / "questions.yml"
-KNOWN = datetime(2024, 4, 30, 12, tzinfo=UTC)
-
-
-class HashEmbedder:
-    """Words as directions: deterministic, in no time, and like texts are near each other."""
-
-    def __init__(self, name="words", dimension=32, salt=""):
-        self.model_name, self.dimension, self._salt = name, dimension, salt
-
-    def encode(self, texts):
-        vectors = np.zeros((len(texts), self.dimension), np.float32)
-        for row, text in enumerate(texts):
-            for word in lexical_text(text).split() or ["-"]:
-                seed = hashlib.sha256((self._salt + word).encode()).digest()[:4]
-                vectors[row] += np.random.default_rng(int.from_bytes(seed)).standard_normal(self.dimension)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-    def encode_query(self, query):
-        return self.encode([query])[0]
-
-
-WORDS = HashEmbedder()
 
 
 @pytest.fixture
@@ -60,42 +34,6 @@ def connection(database_url):
     with connect(database_url) as opened:
         create_silver(opened)
         yield opened
-
-
-def add(connection, texts, **facts):
-    """One document and one chunk a text, by name; a name that is there gets the new text."""
-    values = {"kind": "file", "language": "en", "known_at": KNOWN, "title": None, "mines": (), "group": None, **facts}
-    for name, text in texts.items():
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        connection.execute("delete from landing.documents where document_id = %s", (name,))
-        connection.execute(
-            """
-            insert into landing.documents
-                (document_id, source, title, text, content_sha256, known_at, kind, language, document_date)
-            values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-            """,
-            (name, f"documents/{name}", values["title"], text, digest, values["known_at"], values["kind"],
-             values["language"], date(2020, 1, 1)),
-        )  # fmt: skip
-        chunk = f"{name}#0-{digest[:8]}"
-        connection.execute(
-            """
-            insert into landing.document_chunks (chunk_id, document_id, position, text, content_sha256, duplicate_group)
-            values (%s, %s, 0, %s, %s, %s)
-            """,
-            (chunk, name, text, digest, values["group"] or chunk),
-        )
-        for mine in values["mines"]:
-            connection.execute("insert into evidence.chunk_mines values (%s, %s, 'source')", (chunk, mine))
-    connection.commit()
-
-
-def names(passages):
-    return [passage.document_id for passage in passages]
-
-
-def search(connection, query, k=10, **asked):
-    return retrieve(connection, WORDS, query, k, **asked)
 
 
 def plain_bm25(texts, query, connection):
@@ -117,14 +55,6 @@ def plain_bm25(texts, query, connection):
             norm = K1 * (1 - B + B * bag.total() / mean)
             scores[name] += times * weight * bag[word] * (K1 + 1) / (bag[word] + norm)
     return {name: score for name, score in scores.items() if score}
-
-
-def some_texts(count, seed):
-    draw = random.Random(seed)
-    vocabulary = [
-        f"{stem}{end}" for stem in ("min", "shaft", "vent", "drain", "haul", "seam") for end in ("ing", "s", "er", "ed")
-    ]
-    return {f"t{seed}-{n}": " ".join(draw.choices(vocabulary, k=draw.randint(1, 40))) for n in range(count)}
 
 
 def test_words_are_ranked_by_exact_bm25_whatever_came_and_went(connection):
@@ -234,133 +164,6 @@ def test_accents_scripts_and_joined_words_are_found(connection):
         ("US", "slash"),
     ]:
         assert names(search(connection, query, mode="text")) == [name]
-
-
-def test_nothing_is_done_twice_and_sheets_may_wait(connection):
-    add(connection, {"note": "A vent shaft."})
-    add(
-        connection,
-        {f"sheet{n}": f"Mine number {n} is active.\n\nIt made {n} tons." for n in range(5)},
-        kind="fact_sheet",
-    )
-    report = refresh(connection, WORDS, limit=2)
-    assert (report.added, report.embedded, report.waiting) == (6, 3, 3)
-    assert names(search(connection, "number 4", 1, mode="text")) == ["sheet4"]
-    # the figures of a sheet are words and not meaning: another figure, the same vector
-    add(connection, {"sheet0": "Mine number 0 is active.\n\nIt made 99 tons."}, kind="fact_sheet")
-    report = refresh(connection, WORDS, limit=0)
-    assert (report.added, report.removed, report.embedded, report.waiting) == (1, 1, 0, 3)
-    assert refresh(connection, WORDS).embedded == 3
-    before = connection.execute("select xmin, * from evidence.passages order by passage_no").fetchall()
-    report = refresh(connection, WORDS)
-    assert (report.added, report.removed, report.changed, report.embedded, report.waiting) == (0, 0, 0, 0, 0)
-    assert connection.execute("select xmin, * from evidence.passages order by passage_no").fetchall() == before
-
-
-def test_another_model_is_embedded_beside_the_old_one_and_then_takes_its_place(connection, database_url):
-    texts = some_texts(20, 5)
-    add(connection, texts)
-    refresh(connection, WORDS)
-    query = next(iter(texts.values()))
-    other = HashEmbedder("other", dimension=48)
-    old, seen = Searcher(WORDS), []
-    assert old.retrieve(connection, query, 1, mode="vector")[0].similarity == pytest.approx(1, abs=1e-5)
-    connection.commit()
-
-    class KilledError(Exception):
-        pass
-
-    def killed(done, total):
-        with connect(database_url, autocommit=True) as another:
-            seen.append((current_model(another).model_name, len(old.retrieve(another, query, 5, mode="vector"))))
-        raise KilledError
-
-    with pytest.raises(KilledError):
-        refresh(connection, other, killed)
-    connection.rollback()
-    assert seen == [("words", 5)]
-    assert current_model(connection).model_name == "words"
-    refresh(connection, other)
-    assert current_model(connection).model_name == "other"
-    assert names(retrieve(connection, other, query, 1, mode="vector")) == names(old.retrieve(connection, query, 1))
-    # who still holds the former model is answered from its vectors; the one before it is gone
-    assert len(old.retrieve(connection, query, 5, mode="vector")) == 5
-    refresh(connection, HashEmbedder("other", dimension=48, salt="other weights by the same name"))
-    states = connection.execute(
-        "select state, count(*) from evidence.embedding_models group by 1 order by 1"
-    ).fetchall()
-    assert states == [("current", 1), ("retired", 1)]
-    assert old.retrieve(connection, query, 5, mode="vector") == []
-    assert len(old.retrieve(connection, query, 5)) == 5
-
-
-def reconcile(connection, count):
-    """Every chunk is a passage, has its words and its vector; and the counts of the words agree."""
-    assert (
-        connection.execute(
-            """
-        select (select count(*) from silver.silver_document_content), (select count(*) from evidence.passages),
-            (select sum(sign * passages) from evidence.segments),
-            (select count(*) from evidence.passages join evidence.chunk_embeddings using (embedded_sha256))
-        """
-        ).fetchone()
-        == (count,) * 4
-    )
-
-
-KILLED = """
-import os, signal, sys
-sys.path.insert(0, {root!r})
-from tests.integration.test_retrieval import WORDS
-from fvi_pipeline.evidence import index
-from fvi_pipeline.platform.database import connect
-place = {place!r}
-def kill(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
-if place == "publish":
-    index.make_current = kill
-index.refresh(connect({url!r}), WORDS, kill if place == "embed" else None)
-"""
-
-
-@pytest.mark.parametrize("place", ["embed", "publish"])
-def test_a_killed_refresh_leaves_the_old_index_and_the_next_one_completes(connection, database_url, request, place):
-    texts = some_texts(100, 6)
-    add(connection, texts)
-    refresh(connection, WORDS)
-    reconcile(connection, 100)
-    before = search(connection, "mining seams")
-    connection.commit()
-    add(connection, {"t6-0": "another text", **some_texts(100, 7)})
-    script = KILLED.format(root=str(request.config.rootpath), url=database_url, place=place)
-    killed = subprocess.run(
-        [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(request.config.rootpath)}
-    )
-    assert killed.returncode == -signal.SIGKILL
-    assert search(connection, "mining seams") == before
-    connection.commit()
-    report = refresh(connection, WORDS)
-    assert report.embedded == (101 - 64 if place == "embed" else 0)
-    reconcile(connection, 200)
-
-
-def test_postgres_that_dies_in_mid_run_leaves_nothing_half_indexed(connection, database_url):
-    add(connection, some_texts(150, 8))
-    refresh(connection, WORDS)
-    add(connection, some_texts(150, 9))
-
-    def cut(done, total):
-        with connect(database_url, autocommit=True) as another:
-            another.execute("select pg_terminate_backend(%s)", (connection.info.backend_pid,))
-
-    with pytest.raises(Exception, match=r"terminat|closed|lost"):
-        refresh(connection, WORDS, cut)
-    with connect(database_url) as another:
-        assert another.execute("select count(*) from evidence.passages").fetchone() == (150,)
-        assert len(search(another, "mining seams")) == 10
-        another.commit()
-        refresh(another, WORDS)
-        reconcile(another, 300)
 
 
 @pytest.mark.parametrize(
