@@ -61,7 +61,7 @@ def by_words(
     """Return the first ARM_DEPTH of what full text found that may be shown, one of each group of near-duplicates."""
     if allowed is not None:
         hits = hits.only(allowed)
-    depth = 2 * ARM_DEPTH
+    depth = ARM_DEPTH + ARM_DEPTH // 4  # near-duplicates go
     while True:
         numbers, scores = hits.best(depth)
         by_number = dict(zip(numbers.tolist(), scores.tolist(), strict=True))
@@ -93,7 +93,7 @@ def by_vector(
     filtered = bool(only.values) or allowed is not None
     count = ARM_DEPTH
     while True:
-        _search_settings(connection, max(count, EF_SEARCH_FILTERED if filtered else EF_SEARCH))
+        _search_settings(connection, max(count, EF_SEARCH_FILTERED if filtered else EF_SEARCH), filtered=filtered)
         rows = _rows(
             connection,
             _FILTERED if filtered else _NEAREST,
@@ -107,12 +107,12 @@ def by_vector(
         count = min(4 * count, _MAXIMUM_EF_SEARCH)
 
 
-def _search_settings(connection: psycopg.Connection, kept: int) -> None:
+def _search_settings(connection: psycopg.Connection, kept: int, *, filtered: bool) -> None:
     """Until the end of the transaction: scan the graph in strict order until the filters have let enough through."""
     connection.execute(
-        "select set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', 'strict_order', true), "
+        "select set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', %s, true), "
         "set_config('hnsw.max_scan_tuples', %s, true)",
-        (str(kept), str(_MAXIMUM_SCANNED)),
+        (str(kept), "strict_order" if filtered else "off", str(_MAXIMUM_SCANNED)),
     )
 
 

@@ -71,19 +71,25 @@ def search_words(connection: psycopg.Connection, query: LexicalQuery) -> TextHit
     frequencies: dict[str, int] = {}
     for lexeme, _, sign, count, _ in rows:
         frequencies[lexeme] = frequencies.get(lexeme, 0) + sign * count
-    scores = np.zeros(last + 1)
-    for lexeme, times, _, _, records in rows:
-        if records is None:
-            continue
-        weight = float(times) * math.log(1 + (passages - frequencies[lexeme] + 0.5) / (frequencies[lexeme] + 0.5))
-        entries = np.frombuffer(records, _RECORD)
-        occurrences = entries["occurrences"].astype(np.float64)
-        norm = K1 * (1 - B) + (K1 * B / mean) * entries["words"]
-        numbers = entries["passage_no"].astype(np.int64)
-        if numbers[-1] > last:  # of passages that have left, and were the last
-            kept = numbers <= last
-            numbers, occurrences, norm = numbers[kept], occurrences[kept], norm[kept]
-        scores[numbers] += weight * (K1 + 1) * occurrences / (occurrences + norm)
+    held = [
+        (float(times) * math.log(1 + (passages - frequencies[lexeme] + 0.5) / (frequencies[lexeme] + 0.5)), records)
+        for lexeme, times, _, _, records in rows
+        if records is not None
+    ]
+    if not held:
+        return TextHits(np.empty(0, np.int64), np.empty(0))
+    # in one pass over all words: a search by words runs beside the embedding of its query, on the same cores
+    entries = np.frombuffer(b"".join(records for _, records in held), _RECORD)
+    norm = entries["words"].astype(np.float64)
+    norm *= K1 * B / mean
+    norm += K1 * (1 - B)
+    gained = entries["occurrences"].astype(np.float64)
+    norm += gained
+    gained /= norm
+    lengths = [len(records) // _RECORD.itemsize for _, records in held]
+    gained *= np.repeat([weight * (K1 + 1) for weight, _ in held], lengths)
+    # numbers beyond the last are of passages that have left
+    scores = np.bincount(entries["passage_no"].astype(np.int64), gained)[: last + 1]
     found = np.flatnonzero(scores)
     return TextHits(found, scores[found])
 
