@@ -31,7 +31,9 @@ from fvi_pipeline.serving.log_entry import NoLog
 if TYPE_CHECKING:
     from fvi_pipeline.platform.settings import Settings
     from fvi_pipeline.serving.arms import ServedModel
+    from fvi_pipeline.serving.backends import ChatEvents
     from fvi_pipeline.serving.board import ChampionBoard
+    from fvi_pipeline.serving.contract import ChatRequest
     from fvi_pipeline.serving.history import History
     from fvi_pipeline.serving.scorer import Scorer
     from fvi_pipeline.serving.shadow import Shadow
@@ -191,6 +193,7 @@ class FviService:
             health=HealthDesk(board, meter, registry_source(_tracking_uri(settings)), database_url),
             feedback=FeedbackStore(database_url, self._log),
             asked=self._warmer,
+            chat=self._chat,
         )
         board.start()
         return True
@@ -269,6 +272,22 @@ class FviService:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise StoreUnavailableError("The RAG runner does not answer: ask again in a moment.") from error
         return passages
+
+    async def _chat(self, question: ChatRequest, client: str, request_id: str | None) -> ChatEvents:
+        import aiohttp
+
+        try:
+            events = self.rag.to_async.chat(
+                message=question.message,
+                mine_id=question.mine_id,
+                conversation_id=question.conversation_id,
+                client=client,
+                answer_id=request_id,
+            )
+            async for event in events:
+                yield event
+        except (BentoMLException, aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise StoreUnavailableError("The RAG runner does not answer: ask again in a moment.") from error
 
     def __is_ready__(self) -> bool:
         """Answer /readyz: there is a model, and a store to ask; without Redis that is the warehouse."""

@@ -1,4 +1,5 @@
-"""The RAG runner: embeds a query and finds passages; its own service, so that the scorer has no torch.
+"""The RAG runner: embeds a query and finds passages, and answers in words; its own service, so that the scorer has no
+torch.
 
 Its model is loaded behind its start, and may be missing: a machine that only scores does not have it. It follows the
 model that the stored vectors are of; while another one is loaded, the former one's vectors are still there.
@@ -6,13 +7,17 @@ model that the stored vectors are of; while another one is loaded, the former on
 
 import logging
 import threading
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal
 
 import bentoml
 from bentoml.exceptions import BadInput, ServiceUnavailable
 
 if TYPE_CHECKING:
+    from fvi_pipeline.answers.service import Answerer
     from fvi_pipeline.evidence.retrieval import Searcher
+    from fvi_pipeline.platform.settings import Settings
 
 POOL_SECONDS = 3.0
 LOADING_SECONDS = 20.0
@@ -20,7 +25,7 @@ FOLLOW_SECONDS = 15.0
 logger = logging.getLogger("bentoml.fvi")
 
 
-@bentoml.service(name="rag_runner", workers=1, traffic={"timeout": 30})
+@bentoml.service(name="rag_runner", workers=1, traffic={"timeout": 120})
 class RagRunner:
     """Holds the embedding model and connections to PostgreSQL."""
 
@@ -50,6 +55,8 @@ class RagRunner:
             open=True,
         )
         threading.Thread(target=self._follow, name="fvi-embedder", daemon=True).start()
+        self._answerer = self._open_answerer(settings)
+        threading.Thread(target=self._read_names, name="fvi-names", daemon=True).start()
 
     def _follow(self) -> None:
         """Load the model that the vectors are of, and again whenever that becomes another one."""
@@ -125,8 +132,43 @@ class RagRunner:
             raise ServiceUnavailable(f"PostgreSQL does not answer: {error}") from error
         return [passage.as_json() for passage in passages]
 
+    def _open_answerer(self, settings: "Settings") -> "Answerer":
+        from fvi_pipeline.answers.assembly import answer_log, answerer
+
+        self._log = answer_log(settings, str(settings.database_url))
+        # while the model is loaded, answers find their passages by words
+        return answerer(
+            settings, self._pool.connection, lambda: self._searcher, settings.redis_url, on_complete=self._log.add
+        )
+
+    def _read_names(self) -> None:
+        import psycopg
+
+        try:
+            self._answerer.warm_up()
+        except psycopg.Error as error:
+            logger.warning("The mines' names are read with the first question: %s", error)
+
+    @bentoml.api  # type: ignore[untyped-decorator]  # BentoML's have no types
+    async def chat(
+        self,
+        message: str,
+        mine_id: str | None = None,
+        conversation_id: str | None = None,
+        client: str = "local",
+        answer_id: str | None = None,
+    ) -> AsyncGenerator[str, None]:
+        """Answer a question as server-sent events, the last one an end."""
+        from fvi_pipeline.answers.service import Ask
+
+        ask = Ask(message, mine_id, conversation_id, client, **({"answer_id": answer_id} if answer_id else {}))
+        async with aclosing(self._answerer.stream(ask)) as events:
+            async for event in events:
+                yield event.as_sse()
+
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML's have no types
     def close(self) -> None:
-        """Give the connections back."""
+        """Write what waits and give the connections back."""
         self._stopping.set()
+        self._log.close()
         self._pool.close()

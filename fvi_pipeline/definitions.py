@@ -9,6 +9,7 @@ import dagster as dg
 
 from fvi_pipeline.defs import (
     alerts,
+    answers,
     arms,
     audit,
     backtest,
@@ -95,7 +96,14 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Se
     main_job = _main_job(assets, checks, resources)
     return dg.Definitions(
         # beside the main job and automation: replays and long comparisons have jobs of their own
-        assets=[*assets, *replay.ASSETS, *backtest.STUDY_ASSETS, *bayes.STUDY_ASSETS, *separation.STUDY_ASSETS],
+        assets=[
+            *assets,
+            *replay.ASSETS,
+            *backtest.STUDY_ASSETS,
+            *bayes.STUDY_ASSETS,
+            *separation.STUDY_ASSETS,
+            *answers.STUDY_ASSETS,
+        ],
         asset_checks=[*checks, *freshness.CHECKS],
         jobs=[
             main_job,
@@ -107,6 +115,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Se
             backtest.JOB,
             bayes.JOB,
             separation.JOB,
+            answers.JOB,
         ],
         schedules=[
             weights.NIGHTLY_SCHEDULE,
@@ -116,6 +125,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Se
             backtest.SCHEDULE,
             bayes.SCHEDULE,
             separation.SCHEDULE,
+            answers.SCHEDULE,
         ],
         sensors=[landing.build_landing_sensor(main_job), AUTOMATION_SENSOR, *alerts.SENSORS, *retraining.SENSORS],
         executor=dg.in_process_executor,

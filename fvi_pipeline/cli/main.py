@@ -19,6 +19,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from fvi_pipeline.cli.ask import ask
 from fvi_pipeline.cli.backtest import backtest
 from fvi_pipeline.cli.card import card
 from fvi_pipeline.cli.catalogue import catalogue
@@ -182,6 +183,7 @@ def predict(
     print(json.dumps(score, indent=2, default=str))
 
 
+app.command()(ask)
 app.command()(card)
 app.command()(explain)
 app.command()(trace)

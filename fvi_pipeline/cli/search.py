@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,9 +13,6 @@ from fvi_pipeline.evidence.query import KINDS, InvalidQueryError, Mode, end_of
 from fvi_pipeline.platform.settings import get_settings
 
 if TYPE_CHECKING:
-    import psycopg
-
-    from fvi_pipeline.evidence.embedding import Embedder
     from fvi_pipeline.evidence.retrieval import Passage
 
 _out = Console(highlight=False, soft_wrap=True)
@@ -43,15 +39,20 @@ def search(
     """Find passages in the documents."""
     quiet_libraries()
     from fvi_pipeline.evidence.filters import Filter
-    from fvi_pipeline.evidence.retrieval import retrieve
+    from fvi_pipeline.evidence.retrieval import Searcher, open_searcher
     from fvi_pipeline.platform.database import connect
     from fvi_pipeline.platform.servers import running_servers
 
     try:
         only = Filter(mine, kind, language, end_of(as_of) if as_of else None)
-        with running_servers(get_settings()) as servers, connect(servers.database_url) as connection:
-            embedder = None if mode == "text" else _embedder(connection)
-            passages = retrieve(connection, embedder, query, k, mode=mode, only=only, per_document=per_document)
+        settings = get_settings()
+        with running_servers(settings) as servers, connect(servers.database_url) as connection:
+            searcher = (
+                Searcher(None)
+                if mode == "text"
+                else open_searcher(connection, settings.embedding_model, settings.embedding_exports_dir)
+            )
+            passages = searcher.retrieve(connection, query, k, mode=mode, only=only, per_document=per_document)
     except InvalidQueryError as error:
         _err.print(f"[red]fvi search:[/red] {error}")
         raise typer.Exit(2) from error
@@ -60,19 +61,6 @@ def search(
     else:
         for passage in passages:
             _print(passage)
-
-
-def _embedder(connection: psycopg.Connection) -> Embedder:
-    """Load the model that the stored vectors are of, whatever the setting says of the next ones."""
-    from fvi_pipeline.evidence.embedding import DEFAULT_MODEL, load_embedder
-    from fvi_pipeline.evidence.vectors import current_model
-
-    model = current_model(connection)
-    connection.commit()
-    name = model.model_name if model else get_settings().embedding_model
-    if name == DEFAULT_MODEL:
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    return load_embedder(name, get_settings().embedding_exports_dir)
 
 
 def _print(passage: Passage) -> None:

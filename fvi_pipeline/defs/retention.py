@@ -1,6 +1,9 @@
-"""Nightly: answers that are older than the settings want leave ops.predictions. How is said in `serving.retention`."""
+"""Nightly: answers that are older than the settings want leave ops.predictions and ops.answers. How is said in
+`serving.retention`."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -8,11 +11,15 @@ from fvi_pipeline.defs.resources import Warehouse
 from fvi_pipeline.defs.retries import retried
 from fvi_pipeline.platform.settings import get_settings
 
-RETENTION = dg.AssetKey(["ops", "prediction_retention"])
+if TYPE_CHECKING:
+    import psycopg
+
+PREDICTIONS = dg.AssetKey(["ops", "prediction_retention"])
+ANSWERS = dg.AssetKey(["ops", "answer_retention"])
 
 
 @dg.asset(
-    key=RETENTION,
+    key=PREDICTIONS,
     group_name="monitoring",
     kinds={"postgres"},
     owners=["team:service"],
@@ -22,12 +29,34 @@ def prediction_retention(context: dg.AssetExecutionContext, warehouse: Warehouse
     """Delete them, in parts."""
     from fvi_pipeline.serving.retention import delete_predictions
 
-    days = get_settings().prediction_days
+    return _deleted(context, warehouse, get_settings().prediction_days, delete_predictions)
+
+
+@dg.asset(
+    key=ANSWERS,
+    group_name="monitoring",
+    kinds={"postgres"},
+    owners=["team:service"],
+    description="Deletes from ops.answers what was answered more than FVI_ANSWER_DAYS ago and has no feedback.",
+)
+def answer_retention(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+    """Delete them, in parts."""
+    from fvi_pipeline.serving.retention import delete_answers
+
+    return _deleted(context, warehouse, get_settings().answer_days, delete_answers)
+
+
+def _deleted(
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    days: int,
+    delete: "Callable[[psycopg.Connection, datetime], int]",
+) -> dg.MaterializeResult[None]:
     if days == 0:
         return dg.MaterializeResult(metadata={"rows_deleted": 0, "kept_for": "ever"})
     with retried(context), warehouse.connect() as connection:
-        deleted = delete_predictions(connection, datetime.now(UTC) - timedelta(days=days))
+        deleted = delete(connection, datetime.now(UTC) - timedelta(days=days))
     return dg.MaterializeResult(metadata={"rows_deleted": deleted, "kept_for": f"{days} days"})
 
 
-ASSETS = [prediction_retention]
+ASSETS = [prediction_retention, answer_retention]

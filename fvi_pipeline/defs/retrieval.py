@@ -62,10 +62,12 @@ def chunk_embeddings(context: dg.AssetExecutionContext, warehouse: Warehouse) ->
 def retrieval_quality(warehouse: Warehouse) -> dg.MaterializeResult[None]:
     """Ask the project's questions and store how good the answers were."""
     from fvi_pipeline.evidence.questions import store_quality
-    from fvi_pipeline.evidence.retrieval import Searcher
+    from fvi_pipeline.evidence.retrieval import open_searcher
 
+    settings = get_settings()
     with warehouse.connect(autocommit=True) as connection:
-        rows = store_quality(connection, Searcher(_embedder()))
+        searcher = open_searcher(connection, settings.embedding_model, settings.embedding_exports_dir)
+        rows = store_quality(connection, searcher)
         newest = connection.execute(
             """
             select question_set || ', ' || mode, round(mean::numeric, 3) from mart.retrieval_quality

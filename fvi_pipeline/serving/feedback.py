@@ -1,4 +1,5 @@
-"""Feedback on predictions: what it may say, and its way into ops.feedback. The route is in `routes_feedback`."""
+"""Feedback on predictions and answers in words: what it may say, and its way into ops.feedback. The route is in
+`routes_feedback`."""
 
 from __future__ import annotations
 
@@ -77,16 +78,21 @@ class AmbiguousFeedbackError(ServingError):
 
 
 _PREDICTIONS = """
-SELECT DISTINCT mine_id, horizon_years FROM ops.predictions
+SELECT DISTINCT mine_id, horizon_years, NULL AS trace_id FROM ops.predictions
 WHERE request_id = %(request_id)s
   AND client IS NOT DISTINCT FROM %(client)s
   AND mine_id = coalesce(%(mine_id)s, mine_id)
   AND horizon_years IS NOT DISTINCT FROM coalesce(%(horizon_years)s, horizon_years)
+UNION ALL
+SELECT coalesce(%(mine_id)s, mine_ids[1]), %(horizon_years)s::smallint, trace_id FROM ops.answers
+WHERE answer_id = %(request_id)s
+  AND client IS NOT DISTINCT FROM %(client)s
+  AND (%(mine_id)s::text IS NULL OR %(mine_id)s = ANY (mine_ids))
 LIMIT 2
 """
 _STORE = """
-INSERT INTO ops.feedback (request_id, mine_id, horizon_years, client, verdict, expected_viable, comment)
-VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING feedback_id
+INSERT INTO ops.feedback (request_id, mine_id, horizon_years, trace_id, client, verdict, expected_viable, comment)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING feedback_id
 """
 
 
@@ -133,13 +139,14 @@ class FeedbackStore:
             time.sleep(_LOOK_SECONDS)
         if len(found) > 1:
             raise AmbiguousFeedbackError("The request had several answers: name mine_id and horizon_years.")
-        mine_id, horizon_years = found[0]
+        mine_id, horizon_years, trace_id = found[0]
         row = connection.execute(
             _STORE,
             (
                 request.request_id,
                 mine_id,
                 horizon_years,
+                trace_id,
                 client,
                 request.verdict,
                 request.expected_viable,

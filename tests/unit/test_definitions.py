@@ -127,6 +127,7 @@ def test_schedules_and_sensors_drive_what_they_say(definitions: dg.Definitions) 
         "index_separation_schedule": "0 4 * * 0",
         "model_comparison_schedule": "0 5 * * 0",
         "second_opinion_schedule": "0 7 * * 0",
+        "answers_schedule": "0 8 * * *",
     }
     sensors = {sensor.name: sensor.default_status for sensor in definitions.sensors or []}
     assert set(sensors) == {"landing_folder_sensor", "automation_conditions", "failure_webhook", "retraining_sensor"}

@@ -11,8 +11,10 @@ from fvi_pipeline.platform.settings import PROJECT_ROOT
 
 _IMPORTED = (
     "import importlib, pkgutil, sys\n"
-    "import fvi_pipeline.model.scoring, fvi_pipeline.evidence.retrieval, fvi_pipeline.serving as s\n"
+    "import fvi_pipeline.model.scoring, fvi_pipeline.answers as a, fvi_pipeline.serving as s\n"
     "[importlib.import_module(m.name) for m in pkgutil.iter_modules(s.__path__, 'fvi_pipeline.serving.')]\n"
+    "[importlib.import_module(m.name) for m in pkgutil.walk_packages(a.__path__, 'fvi_pipeline.answers.')]\n"
+    "import fvi_pipeline.run.scores, fvi_pipeline.evidence.embedding, fvi_pipeline.evidence.retrieval\n"
     "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('fvi_pipeline') and m.__file__), sep='\\n')"
 )
 

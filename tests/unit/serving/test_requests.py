@@ -223,7 +223,7 @@ def test_the_openapi_document_names_the_errors(client):
     document = client.get("/openapi.json").json()
     assert set(document["paths"]) == {
         "/predict", "/predict_batch", "/explain", "/retrieve", "/weights", "/weights/history", "/feedback", "/models",
-        "/models/{name}/health",
+        "/models/{name}/health", "/chat",
     }  # fmt: skip
     assert {"200", "404", "413", "422", "500", "503"} <= set(document["paths"]["/predict"]["post"]["responses"])
     assert client.get("/docs").status_code == 200

@@ -1,0 +1,399 @@
+"""The mines by name and place, held in memory: which mines a text names, and which of like names are meant.
+
+A name leads to every mine that has it, or had it; nothing is chosen here without a reason that can be told. What else
+a question says belongs to `questions`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+
+from fvi_pipeline.answers.fact import Fact, Value
+from fvi_pipeline.answers.grammar import known
+from fvi_pipeline.answers.marts import integer
+from fvi_pipeline.answers.words import FUNCTION_WORDS, plain, tokens
+
+MAXIMUM_CANDIDATES = 8
+_GENERIC = frozenset({"mine", "mines", "coal", "colliery", "the", "pit", "coalmine"})
+_LONGEST_NAME = 8
+_IDENTIFIER = re.compile(r"\b(msha:\d{7}|gem:M\d{4,5}|M\d{4}|\d{7})\b", re.IGNORECASE)
+_ABBREVIATIONS = {
+    "AL": "Alabama", "AK": "Alaska", "AZ": "Arizona", "AR": "Arkansas", "CO": "Colorado", "IL": "Illinois",
+    "IN": "Indiana", "KS": "Kansas", "KY": "Kentucky", "LA": "Louisiana", "MD": "Maryland", "MO": "Missouri",
+    "MS": "Mississippi", "MT": "Montana", "ND": "North Dakota", "NM": "New Mexico", "OH": "Ohio", "OK": "Oklahoma",
+    "PA": "Pennsylvania", "TN": "Tennessee", "TX": "Texas", "UT": "Utah", "VA": "Virginia", "WA": "Washington",
+    "WV": "West Virginia", "WY": "Wyoming",
+}  # fmt: skip
+_COUNTRY_WORDS = {
+    ("united", "states"): "United States", ("usa",): "United States", ("america",): "United States",
+    ("american",): "United States", ("chinese",): "China", ("indian",): "India", ("australian",): "Australia",
+    ("indonesian",): "Indonesia", ("russian",): "Russia", ("polish",): "Poland", ("german",): "Germany",
+    ("canadian",): "Canada", ("ukrainian",): "Ukraine", ("turkish",): "Türkiye", ("turkey",): "Türkiye",
+    ("south", "african"): "South Africa", ("vietnamese",): "Vietnam", ("colombian",): "Colombia",
+}  # fmt: skip
+_REGIONS = {"eastern": "East", "western": "West", "northern": "North", "southern": "South"}
+_EXCLUDED_PLACES = frozenset({"refuse recovery"})
+
+
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """What tells a mine from another of like name."""
+
+    mine_id: str
+    name: str
+    country: str | None
+    state: str | None
+    county: str | None
+    status: str | None
+    companies: tuple[str, ...]
+    last_production_year: int | None
+    is_scored: bool
+    first_production_year: int | None = None
+    former_names: tuple[str, ...] = ()
+    tracker_ids: tuple[str, ...] = ()
+
+    @property
+    def produces(self) -> bool:
+        """Whether it produces by the newest word on it."""
+        return self.is_scored or self.status == "Operating"
+
+    @property
+    def where(self) -> str:
+        """County, state and country."""
+        county = f"{self.county} County" if self.county and self.country == "United States" else self.county
+        return ", ".join(part for part in (county, self.state, self.country) if part)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A name in a text: its tokens' span, and the mines that have it."""
+
+    text: str
+    start: int
+    end: int
+    mines: tuple[Mine, ...]
+    by_identifier: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where, as a text says it; state is the one of the data, with or without its coal region."""
+
+    country: str | None = None
+    state: str | None = None
+    county: str | None = None
+    spans: tuple[tuple[int, int], ...] = ()
+    states: tuple[tuple[str, int], ...] = ()
+    """Every state that is named, with the place of its first word."""
+
+    def __bool__(self) -> bool:
+        return bool(self.country or self.state or self.county)
+
+    def beside(self, end: int) -> Place:
+        """Of several states the one that stands next behind a name that ends there, else the last before it."""
+        if len({state for state, _ in self.states}) < 2:
+            return self
+        behind = [state for state, start in self.states if start >= end]
+        return replace(self, state=behind[0] if behind else self.states[-1][0])
+
+
+@dataclass
+class Directory:
+    """All mines, by name and by identifier; build it with `load_directory`."""
+
+    mines: dict[str, Mine]
+    _by_name: dict[tuple[str, ...], list[Mine]] = field(default_factory=lambda: defaultdict(list))
+    _by_tracker: dict[str, Mine] = field(default_factory=dict)
+    _states: dict[tuple[str, ...], str] = field(default_factory=dict)
+    _countries: dict[tuple[str, ...], str] = field(default_factory=dict)
+    _counties: set[tuple[str, ...]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        for mine in self.mines.values():
+            self._by_tracker |= dict.fromkeys((f"gem:{number}" for number in mine.tracker_ids), mine)
+            for name in dict.fromkeys((mine.name, *mine.former_names)):
+                key = core(tokens(name))
+                if key and mine not in self._by_name[key][-1:]:
+                    self._by_name[key].append(mine)
+            if mine.country:
+                self._countries[tokens(mine.country)] = mine.country
+            if mine.state and mine.state.casefold() not in _EXCLUDED_PLACES:
+                bare = mine.state.partition(" (")[0].strip()
+                self._states.setdefault(tokens(bare), bare)
+            if mine.county:
+                self._counties.add(tokens(mine.county))
+        self._countries |= _COUNTRY_WORDS
+        self._by_name = dict(self._by_name)
+
+    def names(
+        self, text: str, taken: Iterable[tuple[int, int]] = (), vocabulary: frozenset[str] = frozenset()
+    ) -> list[Named]:
+        """The mines that a text names, the longest names first come; spans in `taken` are not looked at.
+
+        A name of one word counts if it is written like a name (a capital, or "mine" beside it), and if it is not a
+        word of the vocabulary; of text all in small letters any other word may be one.
+        """
+        words = tokens(text)
+        found = self._identified(text, words)
+        closed = {i for start, end in (*taken, *((n.start, n.end) for n in found)) for i in range(start, end)}
+        capitals = _capitals(text, words)
+        any_capital = any(capitals[1:])
+        start = 0
+        while start < len(words):
+            named = None
+            for end in range(min(len(words), start + _LONGEST_NAME), start, -1):
+                if closed.isdisjoint(range(start, end)):
+                    named = self._at(words, start, end, capitals, any_capital, vocabulary)
+                    if named is not None:
+                        break
+            if named is None:
+                start += 1
+            else:
+                found.append(named)
+                start = named.end
+        return found
+
+    def _at(
+        self, words: tuple[str, ...], start: int, end: int, capitals: Sequence[bool], any_capital: bool,
+        vocabulary: frozenset[str],
+    ) -> Named | None:  # fmt: skip
+        span = words[start:end]
+        if (words[start] in _GENERIC and core(span)[:1] != span[:1]) or words[end - 1] in FUNCTION_WORDS:
+            return None
+        mines = self._by_name.get(core(span))
+        if not mines:
+            return None
+        if span[-1] in _GENERIC and len(core(span)) == len(span):
+            return None
+        own = core(span)
+        beside = span != own or (end < len(words) and words[end] in ("mine", "colliery"))
+        ordinary = all(word in vocabulary or word in FUNCTION_WORDS for word in own)
+        if ordinary and own[0] != "no" and (len(own) < 2 or not all(capitals[start:end])):
+            return None
+        if own[0] == "no" and len(own) == 2 and not (beside or capitals[start]):
+            return None
+        if len(own) == 1:
+            word = own[0]
+            if word[0].isdigit() and not beside:
+                return None
+            if not beside and not capitals[start] and (any_capital or len(word) < 4):
+                return None
+        return Named(" ".join(span), start, end, tuple(mines))
+
+    def _identified(self, text: str, words: tuple[str, ...]) -> list[Named]:
+        found = []
+        for match in _IDENTIFIER.finditer(text):
+            written = match[1].removeprefix("msha:").removeprefix("MSHA:").removeprefix("gem:").removeprefix("GEM:")
+            identifier = f"msha:{written}" if written.isdigit() else f"gem:{written.upper()}"
+            mine = self.mines.get(identifier) or self._by_tracker.get(identifier)
+            part = tokens(match[1])
+            start = next((i for i in range(len(words)) if words[i : i + len(part)] == part), 0)
+            found.append(Named(identifier, start, start + len(part), (mine,) if mine else (), True))
+        return found
+
+    def place(self, text: str) -> Place:
+        """The place that a text names, the smallest of each kind."""
+        words = tokens(text)
+        country = state = county = None
+        spans: list[tuple[int, int]] = []
+        states: list[tuple[str, int]] = []
+        start = 0
+        raw = re.findall(r"[A-Z]{2}(?![\w])", text)
+        while start < len(words):
+            step = 1
+            for end in range(min(len(words), start + 4), start, -1):
+                span = words[start:end]
+                beside = end < len(words) and words[end] in ("mine", "colliery")
+                if end < len(words) and words[end] == "county" and span in self._counties:
+                    if words[end + 1 : end + 2] == ("mine",):
+                        continue  # the name of a mine
+                    county, step = " ".join(span).title(), end + 1 - start
+                elif span in self._states and not beside:
+                    state, step = self._states[span], end - start
+                    if start and words[start - 1] in _REGIONS and self._has_region(state, words[start - 1]):
+                        state = f"{state} ({_REGIONS[words[start - 1]]})"
+                        spans.append((start - 1, start))
+                elif span in self._countries and not beside:
+                    country, step = self._countries[span], end - start
+                elif len(span) == 1 and span[0].upper() in raw and span[0].upper() in _ABBREVIATIONS:
+                    state = _ABBREVIATIONS[span[0].upper()]
+                elif span in (("u.s",), ("us",)) and ("US" in text or "U.S" in text):
+                    country = "United States"
+                elif span == ("u", "s") and "U.S" in text:
+                    country, step = "United States", 2
+                else:
+                    continue
+                spans.append((start, start + step))
+                if state is not None and (not states or state != states[-1][0]):
+                    states.append((state, start))
+                break
+            start += step
+        return Place(country, state, county, tuple(spans), tuple(states))
+
+    def _has_region(self, state: str, word: str) -> bool:
+        wanted = f"{state} ({_REGIONS[word]}"
+        return any(mine.state is not None and mine.state.startswith(wanted) for mine in self.mines.values())
+
+    def facts(self, name: str) -> list[Fact]:
+        """The mines of a name as facts, those that produce first; without one, the mines of the nearest names."""
+        named = self.names(name) or self.names(f"{name} mine")
+        mines = [mine for found in named for mine in found.mines] or list(self.nearest(name))
+        return [candidate(mine) for mine in ordered(mines)[:MAXIMUM_CANDIDATES]]
+
+    def begins(self, name: str) -> bool:
+        """Whether names of mines begin with this one."""
+        words = core(tokens(name))
+        return bool(words) and any(key[: len(words)] == words for key in self._by_name)
+
+    def nearest(self, name: str, limit: int = 3) -> tuple[Mine, ...]:
+        """Mines whose names begin with this one, or are spelt almost like it."""
+        words = core(tokens(name))
+        wanted = " ".join(words)
+        if len(wanted) < 4:
+            return ()
+        longer = [mine for key, mines in self._by_name.items() if key[: len(words)] == words for mine in mines]
+        if longer:
+            return tuple(ordered(longer)[:MAXIMUM_CANDIDATES])
+        near = [
+            key
+            for key in self._by_name
+            if key[0][:1] == wanted[:1] and abs(len(" ".join(key)) - len(wanted)) <= max(2, len(wanted) // 4)
+        ]
+        spelt = {" ".join(key): key for key in near}
+        close = difflib.get_close_matches(wanted, spelt, n=limit, cutoff=0.8)
+        return tuple(ordered([mine for text in close for mine in self._by_name[spelt[text]]])[:MAXIMUM_CANDIDATES])
+
+
+def ordered(mines: Iterable[Mine]) -> list[Mine]:
+    """Those that have a score first, then others that produce, then those that produced last."""
+    return sorted(
+        dict.fromkeys(mines),
+        key=lambda mine: (not mine.is_scored, not mine.produces, -(mine.last_production_year or 0), mine.mine_id),
+    )
+
+
+def narrowed(mines: Sequence[Mine], place: Place, words: frozenset[str]) -> list[Mine]:
+    """The mines of like name that fit the place, and the companies whose words the text has."""
+    kept = list(mines)
+    for kind in ("country", "state", "county"):
+        wanted = getattr(place, kind)
+        if wanted:
+            fitting = [mine for mine in kept if _fits(wanted, getattr(mine, kind))]
+            # a county that has none of them may be spelt in another way; a state is not
+            kept = fitting or (kept if kind == "county" else [])
+    if len(kept) > 1:
+        companies = [m for m in kept if _names_company(m, words)]
+        kept = companies or kept
+    return kept
+
+
+_COMPANY_WORDS_TEXT = """
+inc llc corp corporation co company ltd limited lp llp plc group coal mining energy resources mines holdings and
+the of sales services enterprises development
+"""
+_COMPANY_WORDS = frozenset(_COMPANY_WORDS_TEXT.split())
+
+
+def _fits(wanted: str, own: str | None) -> bool:
+    """Whether a place is the one wanted, or a coal region of it: "Kentucky (East)" lies in Kentucky."""
+    name = (own or "").casefold()
+    return name == wanted.casefold() or name.startswith(f"{wanted.casefold()} (")
+
+
+def _names_company(mine: Mine, words: frozenset[str]) -> bool:
+    own = {w for company in mine.companies for w in tokens(company)} - _COMPANY_WORDS - set(core(tokens(mine.name)))
+    return any(len(word) > 2 and not known(word) for word in own & words - FUNCTION_WORDS)
+
+
+def candidate(mine: Mine) -> Fact:
+    """One of several mines of like name, with what tells it apart."""
+    told = [mine.where]
+    if mine.status:
+        told.append(mine.status.lower())
+    if mine.companies:
+        told.append(mine.companies[0])
+    if mine.last_production_year is not None:
+        told.append(f"last produced in {mine.last_production_year}")
+    values = (
+        () if mine.last_production_year is None else (Value("last_production_year", mine.last_production_year, "year"),)
+    )
+    return Fact(
+        f"{mine.name or 'A mine without a name'} ({mine.mine_id}): {'; '.join(filter(None, told))}.",
+        "silver.silver_mine_profiles",
+        {"mine_id": mine.mine_id},
+        values,
+        mine_id=mine.mine_id,
+    )
+
+
+def core(words: Sequence[str]) -> tuple[str, ...]:
+    """A name without what every mine is called; all of it if nothing else is left."""
+    own = list(words)
+    while own and own[-1] in _GENERIC:
+        own.pop()
+    while own and own[0] in ("the", "mine") and len(own) > 1:
+        own.pop(0)
+    return tuple(own)
+
+
+def _capitals(text: str, words: tuple[str, ...]) -> list[bool]:
+    """Which tokens are written with a capital or a digit; by their first place in the text from left to right."""
+    written, place = [], 0
+    readable = plain_positions(text)
+    for word in words:
+        at = readable.find(word, place)
+        if at < 0:
+            written.append(word == "no")  # "#1" is written without it
+            continue
+        written.append(text[at : at + 1].isupper() or text[at : at + 1].isdigit())
+        place = at + len(word)
+    return written
+
+
+def plain_positions(text: str) -> str:
+    """The text in small letters, each character in its place."""
+    return "".join(p if len(p := plain(c)) == 1 else c for c in text)
+
+
+_MINES = """
+select p.mine_id, p.mine_name, p.mine_name_local, p.country, p.state_province, p.mine_county, p.mine_status,
+       p.operating_company, p.owners, p.parent_company, p.first_production_year, p.last_production_year,
+       s.mine_id is not null as is_scored, n.names, p.gem_mine_ids
+from silver.silver_mine_profiles as p
+left join (
+    select mine_id, array_agg(distinct mine_name) as names from silver.silver_mine_years
+    where known_until is null and mine_name is not null group by mine_id
+) as n using (mine_id)
+left join (
+    select distinct mine_id from mart.fvi_scores where as_of_year = (select max(as_of_year) from mart.fvi_scores)
+) as s using (mine_id)
+order by p.mine_id
+"""
+
+
+def load_directory(connection: psycopg.Connection[Any]) -> Directory:
+    """Read all mines with their names of now and before."""
+    mines = {}
+    for (
+        mine_id, name, local, country, state, county, status, operator, owners, parent, first, last, is_scored, names,
+        tracker_ids,
+    ) in connection.execute(_MINES).fetchall():  # fmt: skip
+        former = tuple(n for n in [*(names or ()), local] if n and n != name)
+        companies = tuple(company for company in (operator, owners, parent) if company)
+        mines[mine_id] = Mine(
+            mine_id, (name or "").strip(), country, state, county, status, companies, last, is_scored, first, former,
+            tuple(tracker_ids or ()),
+        )  # fmt: skip
+    return Directory(mines)
+
+
+def too_many(named: Named) -> str:
+    """What is said when a name has too many mines to list."""
+    return f"{integer(len(named.mines))} mines are called {named.text!r}"
