@@ -80,6 +80,8 @@ class Named:
     end: int
     mines: tuple[Mine, ...]
     by_identifier: bool = False
+    is_beginning: bool = False
+    """No mine is called so, but these begin so."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ class Directory:
 
     mines: dict[str, Mine]
     _by_name: dict[tuple[str, ...], list[Mine]] = field(default_factory=lambda: defaultdict(list))
+    _beginnings: dict[tuple[str, ...], dict[Mine, None]] = field(default_factory=lambda: defaultdict(dict))
     _by_tracker: dict[str, Mine] = field(default_factory=dict)
     _states: dict[tuple[str, ...], str] = field(default_factory=dict)
     _countries: dict[tuple[str, ...], str] = field(default_factory=dict)
@@ -130,7 +133,10 @@ class Directory:
             if mine.county:
                 self._counties.add(tokens(mine.county))
         self._countries |= _COUNTRY_WORDS
-        self._by_name = dict(self._by_name)
+        for key, mines in self._by_name.items():
+            for length in range(1, min(len(key), _LONGEST_NAME) + 1):
+                self._beginnings[key[:length]] |= dict.fromkeys(mines)
+        self._by_name, self._beginnings = dict(self._by_name), dict(self._beginnings)
 
     def names(
         self, text: str, taken: Iterable[tuple[int, int]] = (), vocabulary: frozenset[str] = frozenset()
@@ -158,7 +164,7 @@ class Directory:
             else:
                 found.append(named)
                 start = named.end
-        return found
+        return _joined(found, text)
 
     def _at(
         self, words: tuple[str, ...], start: int, end: int, capitals: Sequence[bool], any_capital: bool,
@@ -169,7 +175,8 @@ class Directory:
             return None
         mines = self._by_name.get(core(span))
         if not mines:
-            return None
+            begun = self.beginning(core(span)) if len(core(span)) > 1 and all(capitals[start:end]) else []
+            return Named(" ".join(span), start, end, tuple(begun), is_beginning=True) if begun else None
         if span[-1] in _GENERIC and len(core(span)) == len(span):
             return None
         own = core(span)
@@ -247,10 +254,9 @@ class Directory:
         mines = [mine for found in named for mine in found.mines] or list(self.nearest(name))
         return [candidate(mine) for mine in ordered(mines)[:MAXIMUM_CANDIDATES]]
 
-    def begins(self, name: str) -> bool:
-        """Whether names of mines begin with this one."""
-        words = core(tokens(name))
-        return bool(words) and any(key[: len(words)] == words for key in self._by_name)
+    def beginning(self, words: tuple[str, ...]) -> list[Mine]:
+        """The mines whose names begin with these words."""
+        return list(self._beginnings.get(words, ()))
 
     def nearest(self, name: str, limit: int = 3) -> tuple[Mine, ...]:
         """Mines whose names begin with this one, or are spelt almost like it."""
@@ -258,8 +264,7 @@ class Directory:
         wanted = " ".join(words)
         if len(wanted) < 4:
             return ()
-        longer = [mine for key, mines in self._by_name.items() if key[: len(words)] == words for mine in mines]
-        if longer:
+        if longer := self.beginning(words):
             return tuple(ordered(longer)[:MAXIMUM_CANDIDATES])
         near = [
             key
@@ -269,6 +274,24 @@ class Directory:
         spelt = {" ".join(key): key for key in near}
         close = difflib.get_close_matches(wanted, spelt, n=limit, cutoff=0.8)
         return tuple(ordered([mine for text in close for mine in self._by_name[spelt[text]]])[:MAXIMUM_CANDIDATES])
+
+
+def _joined(found: list[Named], text: str) -> list[Named]:
+    """Two names of one word with nothing between them are one name, which is none: "Raven Ridge" is not Raven and
+    Ridge."""
+    joined: list[Named] = []
+    for named in found:
+        last = joined[-1] if joined else None
+        if (
+            last is not None
+            and last.end == named.start
+            and last.end - last.start == named.end - named.start == 1
+            and re.search(rf"\b{re.escape(last.text)}\s+{re.escape(named.text)}\b", plain(text))
+        ):
+            joined[-1] = Named(f"{last.text} {named.text}", last.start, named.end, ())
+        else:
+            joined.append(named)
+    return joined
 
 
 def ordered(mines: Iterable[Mine]) -> list[Mine]:

@@ -16,6 +16,8 @@ from fvi_pipeline.answers.words import content_stems, sentences_of, stem, tokens
 
 LEAST_COVERAGE = 0.6
 """Of the stems that a question asks with, this share must be in a passage's sentence, or its title, to answer it."""
+LEAST_COVERAGE_OF_ALL = {"fact_sheet": 0.6, "system": 0.7}
+"""The same of all stems of the question, where a page has every word of the field somewhere."""
 MAXIMUM_QUOTES = 3
 _MAXIMUM_QUOTE_CHARACTERS = 500
 _LEAST_WORDS = 5
@@ -49,7 +51,8 @@ def choices_told(question: Question) -> list[Said]:
         then = question.years and question.years[0] <= (mine.last_production_year or 0)
         why = "the one that produced then" if then else "the only one that still produces"
         fact = Fact(
-            f"{integer(count)} mines are called {named.text!r}; "
+            f"{integer(count)} mines {'have names that begin with' if named.is_beginning else 'are called'} "
+            f"{named.text!r}; "
             f"this is about {mine.name} ({mine.mine_id}), {mine.where}, {why}.",
             "silver.silver_mine_profiles",
             {"mine_id": [mine.mine_id, *(other.mine_id for other in others[:MAXIMUM_CANDIDATES])]},
@@ -122,13 +125,11 @@ def quotes(question: Question, passages: Sequence[Passage]) -> list[Said]:
         w for m in question.mines for w in tokens(m.mine_id)
     }
     names = {w for mine in question.mines for w in core(tokens(mine.name))}
-    digits -= names
+    digits = {word.rstrip("%") for word in digits - names}
     ranked: list[tuple[float, int, str, Passage]] = []
     for rank, passage in enumerate(passages):
         if question.mines and not _about(passage, question.mines):
             continue
-        if passage.kind == "system" and (question.place or question.company):
-            continue  # pages about the system tell nothing of places and owners
         title = content_stems(passage.title or "")
         for sentence in sentences_of(passage.text):
             if len(sentence.split()) < _LEAST_WORDS or _TABLE in sentence:
@@ -137,7 +138,9 @@ def quotes(question: Question, passages: Sequence[Passage]) -> list[Said]:
             covered = asked & (own | title)
             if len(covered) / len(asked) < LEAST_COVERAGE or not question.unexplained <= (own | title):
                 continue
-            if not asked & own or not digits <= set(tokens(sentence)):
+            if not asked & own or not digits <= {word.rstrip("%") for word in tokens(sentence)}:
+                continue
+            if not _of_its_kind(question, passage, own | title):
                 continue
             ranked.append((-len(asked & own) / len(asked), rank, sentence[:_MAXIMUM_QUOTE_CHARACTERS], passage))
     ranked.sort(key=lambda found: found[:3])
@@ -145,6 +148,15 @@ def quotes(question: Question, passages: Sequence[Passage]) -> list[Said]:
     for _, _, sentence, passage in ranked:
         best.setdefault(" ".join(tokens(sentence)), Said(sentence, (passage,)))
     return list(best.values())[:MAXIMUM_QUOTES]
+
+
+def _of_its_kind(question: Question, passage: Passage, stems: frozenset[str]) -> bool:
+    if passage.kind == "system" and (question.place or question.company):
+        return False  # pages about the system tell nothing of them
+    if passage.kind == "fact_sheet" and not question.mines:
+        return False  # of some mine or other, and not of those that are asked for
+    asked = content_stems(question.text)
+    return len(asked & stems) >= LEAST_COVERAGE_OF_ALL.get(passage.kind, 0) * len(asked)
 
 
 def context(question: Question, passages: Sequence[Passage]) -> list[Said]:

@@ -166,6 +166,16 @@ def _listed(row: dict[str, Any], horizon_years: int) -> Fact:
     )
 
 
+_PANEL = """
+    (%(state)s::text is null or lower(m.mine_state) = lower(%(state)s)
+     or lower(m.mine_state) like lower(%(state)s) || ' (%%')
+    and (%(county)s::text is null or lower(m.mine_county) = lower(%(county)s))
+    and (%(company)s::text is null or m.operating_company ~* %(company)s)
+    and (%(mine_type)s::text is null or lower(m.mine_type) = lower(%(mine_type)s))
+    and m.as_of_year = coalesce(%(year)s::int, (select max(as_of_year) from silver.silver_mine_metrics))
+"""
+
+
 def total_production(
     marts: Marts,
     country: str | None = None,
@@ -175,35 +185,24 @@ def total_production(
     year: int | None = None,
 ) -> list[Fact]:
     """What all mines of a place or an operator of the U.S. panel produced together in a year, by default the newest."""
-    if country not in (None, "United States"):
-        raise NoSuchFactError(f"Yearly production is in the data for mines of the United States, not for {country}.")
-    asked = {"state": state, "county": county, "company": company_pattern(company) if company else None, "year": year}
+    asked = _of_the_panel(country, state, county, company, None, year)
     row = marts.row(
-        """
+        f"""
         select m.as_of_year, count(distinct m.mine_id) as mines, sum(m.production_short_tons)::bigint as total,
                max(m.known_at) as known_at
-        from silver.silver_mine_metrics as m
-        where m.as_of_year = coalesce(%(year)s::int, (select max(as_of_year) from silver.silver_mine_metrics))
-            and (%(state)s::text is null or lower(m.mine_state) = lower(%(state)s)
-                 or lower(m.mine_state) like lower(%(state)s) || ' (%%')
-            and (%(county)s::text is null or lower(m.mine_county) = lower(%(county)s))
-            and (%(company)s::text is null or m.operating_company ~* %(company)s)
-            and m.production_short_tons > 0
-        group by m.as_of_year
-        """,
+        from silver.silver_mine_metrics as m where {_PANEL} and m.production_short_tons > 0 group by m.as_of_year
+        """,  # noqa: S608 (a condition of ours)
         asked,
     )
-    where = ", ".join(p for p in (f"{county} County" if county else None, state or "the United States") if p)
-    who = f" operated by {company}" if company else ""
+    where = _where_of(state, county, company)
     if row is None:
-        raise NoSuchFactError(f"There is no production of mines{who} in {where} for {year or 'any year'} in the data.")
+        raise NoSuchFactError(f"There is no production of mines{where} for {year or 'any year'} in the data.")
     return [
         Fact(
-            f"The {integer(row['mines'])} producing mines{who} in {where} produced {integer(row['total'])} short "
-            f"tons in {row['as_of_year']}.",
+            f"The {integer(row['mines'])} producing mines{where} produced {integer(row['total'])} short tons in "
+            f"{row['as_of_year']}.",
             "silver.silver_mine_metrics",
-            {name: value for name, value in (("state", state), ("county", county), ("company", company)) if value}
-            | {"as_of_year": row["as_of_year"]},
+            _key(asked, company) | {"as_of_year": row["as_of_year"]},
             (
                 Value("production_short_tons", row["total"], "short tons"),
                 Value("mines", row["mines"], "mines"),
@@ -213,3 +212,170 @@ def total_production(
             row["known_at"],
         )
     ]
+
+
+def total_employees(
+    marts: Marts,
+    country: str | None = None,
+    state: str | None = None,
+    county: str | None = None,
+    company: str | None = None,
+    year: int | None = None,
+) -> list[Fact]:
+    """How many people all mines of a place or an operator of the U.S. panel employed on average in a year, by
+    default the newest."""
+    asked = _of_the_panel(country, state, county, company, None, year)
+    row = marts.row(
+        f"""
+        select m.as_of_year, count(distinct m.mine_id) as mines, sum(m.average_employees)::bigint as total,
+               max(m.known_at) as known_at
+        from silver.silver_mine_metrics as m where {_PANEL} and m.average_employees > 0 group by m.as_of_year
+        """,  # noqa: S608 (a condition of ours)
+        asked,
+    )
+    where = _where_of(state, county, company)
+    if row is None:
+        raise NoSuchFactError(f"There is no employment at mines{where} for {year or 'any year'} in the data.")
+    return [
+        Fact(
+            f"The {integer(row['mines'])} mines{where} with employees employed {integer(row['total'])} people on "
+            f"average in {row['as_of_year']}.",
+            "silver.silver_mine_metrics",
+            _key(asked, company) | {"as_of_year": row["as_of_year"]},
+            (
+                Value("average_employees", row["total"], "people"),
+                Value("mines", row["mines"], "mines"),
+                Value("year", row["as_of_year"], "year"),
+            ),
+            row["as_of_year"],
+            row["known_at"],
+        )
+    ]
+
+
+def largest_producers(
+    marts: Marts,
+    country: str | None = None,
+    state: str | None = None,
+    county: str | None = None,
+    company: str | None = None,
+    mine_type: str | None = None,
+    year: int | None = None,
+    limit: int = DEFAULT_LISTED,
+) -> list[Fact]:
+    """The mines of the U.S. panel that produced most in a year, by default the newest, by place, operator and type."""
+    asked = _of_the_panel(country, state, county, company, mine_type, year)
+    rows = marts.rows(
+        f"""
+        select m.mine_id, m.mine_name, m.mine_state, m.operating_company, m.as_of_year, m.production_short_tons,
+               m.known_at, count(*) over () as mines
+        from silver.silver_mine_metrics as m where {_PANEL} and m.production_short_tons > 0
+        order by m.production_short_tons desc, m.mine_id limit %(limit)s
+        """,  # noqa: S608 (a condition of ours)
+        {**asked, "limit": max(1, min(limit, MAXIMUM_LISTED))},
+    )
+    kind = f"{mine_type.lower()} mines" if mine_type else "mines"
+    where = _where_of(state, county, company)
+    if not rows:
+        raise NoSuchFactError(f"There is no production of {kind}{where} for {year or 'any year'} in the data.")
+    first = rows[0]
+    facts = [
+        Fact(
+            f"In {first['as_of_year']}, {integer(first['mines'])} {kind}{where} produced coal.",
+            "silver.silver_mine_metrics",
+            _key(asked, company) | {"as_of_year": first["as_of_year"]},
+            (Value("mines", first["mines"], "mines"), Value("year", first["as_of_year"], "year")),
+            first["as_of_year"],
+            max(row["known_at"] for row in rows),
+        )
+    ]
+    for row in rows:
+        told = [row["mine_state"], row["operating_company"] and f"operator {row['operating_company']}"]
+        facts.append(
+            Fact(
+                f"{row['mine_name']} ({row['mine_id']}): {'; '.join(filter(None, told))}; "
+                f"{integer(row['production_short_tons'])} short tons in {row['as_of_year']}.",
+                "silver.silver_mine_metrics",
+                {"mine_id": row["mine_id"], "as_of_year": row["as_of_year"]},
+                (
+                    Value("production_short_tons", row["production_short_tons"], "short tons"),
+                    Value("year", row["as_of_year"], "year"),
+                ),
+                row["as_of_year"],
+                row["known_at"],
+                row["mine_id"],
+                f"fvi trace {row['mine_id']} {row['as_of_year']} silver_mine_metrics.production_short_tons",
+            )
+        )
+    return facts
+
+
+def score_summary(
+    marts: Marts,
+    country: str | None = None,
+    state: str | None = None,
+    county: str | None = None,
+    company: str | None = None,
+    horizon_years: int = 5,
+) -> list[Fact]:
+    """How the newest scores of the mines of a place or a company lie: how many, their mean, median and range."""
+    if horizon_years not in HORIZONS:
+        raise NoSuchFactError(f"There are scores at {', '.join(map(str, HORIZONS))} years, not at {horizon_years}.")
+    asked = {
+        "country": country, "state": state, "county": county, "mine_type": None, "status": "scored",
+        "company": company_pattern(company) if company else None, "horizon": horizon_years,
+    }  # fmt: skip
+    row = marts.row(
+        f"""
+        select count(*) as mines, avg(s.fvi_score) as mean, min(s.fvi_score) as lowest, max(s.fvi_score) as highest,
+            percentile_cont(0.5) within group (order by s.fvi_score) as median, max(s.as_of_year) as as_of_year,
+            max(s.scored_at) as scored_at
+        {_FROM} where {_CONDITIONS} having count(*) > 0
+        """,
+        asked,
+    )
+    described = _described(country, state, county, company, "scored", None)
+    if row is None:
+        raise NoSuchFactError(f"There are no {described} in the data.")
+    figures = ("mean", "median", "lowest", "highest")
+    return [
+        Fact(
+            f"The {integer(row['mines'])} {described} have a mean score of {points(row['mean'])} at {horizon_years} "
+            f"years (median {points(row['median'])}, from {points(row['lowest'])} to {points(row['highest'])}), as of "
+            f"{row['as_of_year']}.",
+            "mart.fvi_scores",
+            _key(asked, company) | {"horizon_years": horizon_years, "as_of_year": row["as_of_year"]},
+            (
+                *(Value(name, row[name], "points") for name in figures),
+                Value("mines", row["mines"], "mines"),
+                Value("horizon_years", horizon_years, "years"),
+            ),
+            row["as_of_year"],
+            row["scored_at"],
+        )
+    ]
+
+
+def _of_the_panel(
+    country: str | None, state: str | None, county: str | None, company: str | None, mine_type: str | None,
+    year: int | None,
+) -> dict[str, Any]:  # fmt: skip
+    if country not in (None, "United States"):
+        raise NoSuchFactError(f"Yearly figures are in the data for mines of the United States, not for {country}.")
+    return {
+        "state": state,
+        "county": county,
+        "company": company_pattern(company) if company else None,
+        "mine_type": mine_type,
+        "year": year,
+    }
+
+
+def _where_of(state: str | None, county: str | None, company: str | None) -> str:
+    place = ", ".join(p for p in (f"{county} County" if county else None, state or "the United States") if p)
+    return f"{f' operated by {company}' if company else ''} in {place}"
+
+
+def _key(asked: dict[str, Any], company: str | None) -> dict[str, Any]:
+    key = {name: asked.get(name) for name in ("country", "state", "county", "mine_type")} | {"company": company}
+    return {name: value for name, value in key.items() if value is not None}

@@ -129,12 +129,18 @@ def weights(marts: Marts, metric: str | None = None, limit: int = 5) -> list[Fac
 
 
 def meaning(marts: Marts) -> list[Fact]:
-    """What the FVI score is, in the words that its table carries."""
-    row = marts.row("select obj_description('mart.fvi_scores'::regclass) as said")
-    if row is None or not row["said"]:
+    """What the FVI score and its interval are, in the words that their table carries."""
+    row = marts.row(
+        """
+        select obj_description('mart.fvi_scores'::regclass) as score, (
+            select col_description(attrelid, attnum) from pg_attribute
+            where attrelid = 'mart.fvi_scores'::regclass and attname = 'interval_low') as interval
+        """
+    )
+    if row is None or not row["score"]:
         raise NoSuchFactError("The table of the scores carries no description.")
-    said = str(row["said"]).partition(". ")[0].rstrip(".")
-    return [Fact(f"{said}.", "mart.fvi_scores", {}, (Value("description", said),))]
+    told = [str(said).partition(". ")[0].rstrip(".") for said in (row["score"], row["interval"]) if said]
+    return [Fact(f"{said}.", "mart.fvi_scores", {}, (Value("description", said),)) for said in told]
 
 
 def metric(marts: Marts, name: str) -> list[Fact]:

@@ -15,24 +15,30 @@ from fvi_pipeline.answers.words import stem
 Kind = Literal["number", "why", "change", "list", "model", "overview", "text"]
 
 _FUTURE = r"\b(?:forecast|predict|expect|project|will|going to|next year|future)\w*\b"
-_OUTPUT = r"\b(?:produc\w*|output|mined|tonnage|tons?|tonnes?)\b"
+_OUTPUT = r"\b(?:produc\w*|output|mined|dig|dug|digs|extract\w*|tonnage|tons?|tonnes?)\b"
 # (quantity, kind, pattern); the first that fits is asked for
 QUANTITIES: tuple[tuple[str, Kind, str], ...] = (
     ("champion", "model", r"\bchampion\w*\b|\bmodel\b.*\b(?:live|served|production|in use|reign)"
         r"|\bwhich (?:version|model)\b"
      r"|\bmodel version\b|\bmodel\b.*\btrained\b|\bbrier\b|\bauc\b|how (?:good|accurate) is the\b.*\bmodel"),
-    ("promotions", "model", r"\bpromot\w+|\brefused\b|\brolled? back|\bgate\b"),
+    ("promotions", "model", r"\bpromot\w+|\brefused\b|\brolled? back|\bgate\b"
+        r"|\bmodel\b.*\b(?:chang\w+|replac\w+|updat\w+)\b|\bnew model\b"),
     ("meaning", "model", r"\bwhat (?:does|do|is|are) (?:the |an? )?(?:fvi|fvi scores?|scores?"
         r"|viability scores?)\b.*\b(?:mean|stand for|say)\b"
+     r"|\bwhat (?:does|do|is|are)\b.*\bintervals?\b.*\b(?:mean|stand for|say)\b"
      r"|\bmeaning of\b.*\b(?:fvi|scores?)\b|\bwhat is (?:the )?(?:fvi|future viability index)\W*$"),
-    ("weights", "model", r"\bweight(?:s|ed|ing)?\b|\bimportant metrics?\b|\bmetrics?\b.*\bweigh\b"),
+    ("weights", "model", r"\bweight(?:s|ed|ing)?\b|\bimportant metrics?\b"
+        r"|\bmetrics?\b.*\b(?:weigh|counts?|matters?|important)\b"),
     ("data_age", "model", r"\bhow (?:old|new|fresh|recent|current)\b.*\b(?:data|scores?)\b|\b(?:data"
         r"|scores?)\b.*\b(?:up to date|how old)\b"
      r"|\bwhen were the scores\b|\bnewest data\b|\blatest year of (?:the )?data\b"),
+    ("score_summary", "number", r"\b(?:average|mean|median|typical)\b.*\b(?:scores?|fvi|viability|odds|chances?"
+        r"|probabilit\w+)\b"),
     ("list", "list", r"\b(?:list|name|show|give)\b.*\bmines\b|\b(?:which|what)\b.*?\bmines\b|\bwhich (?:(?!is\b"
         r"|are\b|was\b"
-        r"|did\b|does\b|county|state|country|year|company|version)\w+ ){0,3}?mine (?:in|of|has|produce|is|are|was"
-        r"|with)\b"
+        r"|did\b|does\b|county|state|country|year|company|version)\w+ ){0,3}?mine (?:in|of|has|had"
+        r"|produc\w+|employ\w+|is|are|was|with)\b"
+     r"|^(?:please )?rank\b.*\bmines\b|\b(?:riskiest|largest|biggest|smallest|safest) mine\b"
      r"|\btop (?:\d+|five|ten|three)\b|\bmines\b.*\b(?:does|do|did)\b.*\b(?:own|operate|run)\b|\b(?:does|do"
          r"|did)\b.*\b(?:own|operate|run|have)\b.*\bmines\b|\bmines (?:owned"
          r"|operated|run) by\b"
@@ -44,7 +50,8 @@ QUANTITIES: tuple[tuple[str, Kind, str], ...] = (
     ("planned_closing_year", "number", r"\bplanned (?:closing|closure)\b"),
     ("closing_year", "number", r"\b(?:when|(?:by )?(?:what|which) year|by when|how long)\b.*\b(?:clos\w+|shut\w*"
         r"|cease\w*|stop\w*|last|end|run out)\b"
-     r"|\bclosing year\b|\bclosure (?:year|date)\b"),
+     r"|\bclosing year\b|\bclosure (?:year|date)\b"
+     r"|\bhow (?:much )?long(?:er)?\b.*\b(?:keep|go on|going|continue\w*|survive|operate|produce)\b"),
     ("next_status", "number", r"\bstatus\b.*\b(?:next|forecast|probab\w+|likel\w+|expect\w*)\b|\b(?:next|expected"
         r"|likel\w+|forecast)\b.*\bstatus\b"
      r"|\b(?:probab\w+|likel\w+|chance)\b.*\b(?:idle|idled|temporarily|permanently)\b"),
@@ -54,38 +61,42 @@ QUANTITIES: tuple[tuple[str, Kind, str], ...] = (
         r"|20\d\d|19\d\d)\b"
      r"|\bcompared? (?:to|with)\b.*\b(?:last|previous|the) year|\bdevelop\w*\b.*\b(?:since|over)\b|\b(?:rise|rose"
          r"|fall|fell|grow|grew|drop\w*|declin\w+|increas\w+|decreas\w+)\b"
-     r".*\b(?:since|this year|last year|from|in)\b"),
+     r".*\b(?:since|this year|last year|from|in)\b|\b(?:cuts?|cutting|shed|shedding|los[et]|losing|add(?:ed|ing)?"
+         r"|hir(?:ed|ing))\b.*\b(?:jobs|people|workers|staff|miners|since)\b"
+         r"|\b(?:growing|shrinking|falling|rising|expanding|contracting|declining)\b"
+         r"|\bhappened to (?:the )?(?:workforce|production|output|employment|score)\b"),
     ("reasons", "why", r"\bwhy\b|\bcounts? (?:for|against)\b|\bwhat (?:are|is) the risks?\b|\brisks (?:of|for|at"
         r"|to)\b|\breasons?\b"
         r"|\bwhat (?:drives|explains|speaks|makes|is behind)\b|\bexplain\w*\b|\bfactors?\b|\bbecause of\b"
-        r"|\bhow come\b"),
+        r"|\bhow come\b|\bin favou?r of\b"),
     ("production_forecast", "number", rf"\bforecast\w*\b.*{_OUTPUT}|{_OUTPUT}.*\b(?:forecast\w*|next year)\b"
         rf"|{_FUTURE}.*{_OUTPUT}.*\bnext year\b"
      r"|\bhow (?:much|many)\b.*\b(?:will|going to)\b.*\bproduce\b|\b(?:expected|predicted"
-         r"|projected) (?:production|output)\b|\bnext year\b.*\bproduc"),
+         r"|projected) (?:production|output)\b|\bexpect\w* (?:of|for|from)\b.*\bnext year\b|\bnext year\b.*\bproduc"),
     ("interval", "number", r"\bintervals?\b|\bconfidence (?:band|range)\b|\buncertain\w*\b|\bhow (?:sure|certain"
-        r"|reliable)\b"),
+        r"|reliable|confident)\b"),
     ("index", "number", r"\bindex\b|\bpillars?\b"),
     ("peers", "number", r"\bpeers?\b|\brank\w*\b|\bcompar\w+ (?:to|with) other\b|\bother mines\b|\bstand among\b"),
     ("reserve_life", "number", r"\bhow long\b.*\breserves?\b|\breserves? (?:last|life)\b"
         r"|\breserve[- ]to[- ]production\b"),
-    ("peak_production", "number", rf"\bbest year\b|\b(?:peak|record|highest|most|maximum)\b.*{_OUTPUT}"
+    ("peak_production", "number", rf"\bbest year\b|\bwhen did\b.*\bpeak\b"
+        rf"|\b(?:peak|record|highest|most|maximum)\b.*{_OUTPUT}"
         rf"|{_OUTPUT}.*\b(?:peak|record|highest|the most|maximum)\b"),
     ("production_history", "number", rf"\b(?:history|histories|over time|over the years|by year|per year since"
         rf"|trend|time series)\b.*{_OUTPUT}"
      rf"|{_OUTPUT}.*\b(?:history|histories|over time|over the years|by year|trend|time series|last \w+ years)\b"),
-    ("productivity", "number", r"\bproductivity\b|\bhow productive\b|\btons? per (?:labou?r |worker |man "
+    ("productivity", "number", r"\bproductivity\b|\bhow productive\b|\bper (?:labou?r |worker |man "
         r"|employee |miner |man-)?hour\b"),
     ("labor_hours", "number", r"\bhours\b"),
     ("average_employees", "number", r"\bemploy(?:s|ed|ees?|ment)?\b|\bworkers?\b|\bworkforce\b|\bheadcount\b"
-        r"|\bhow many (?:people|miners|workers)\b|\bstaff\b|\bjobs\b"),
-    ("status", "number", r"\b(?:is|are)\b.*\bstill (?:open|active|operating|running"
+        r"|\bhow many (?:people|miners|workers)\b|\bnumber of (?:people|miners)\b|\bstaff\b|\bjobs\b"),
+    ("status", "number", r"\b(?:is|are)\b.*\bstill (?:going|open|active|operating|running"
         r"|in operation)\b(?!.*\b(?:20\d\d|years?)\b)"),
     ("score", "number", r"\bscores?\b|\bfvi\b|\bviab\w+\b|\b(?:probability|chance|likelihood|odds|likely)\b"
         r"|\bsurviv\w+\b|\bat risk\b|\bhow (?:risky|safe)\b"
-     r"|\bstill (?:be )?(?:produc\w+|operat\w+|running|open)\b|\bfuture of\b"),
+     r"|\bstill (?:be )?(?:produc\w+|operat\w+|running|open)\b|\bfuture\b|\b(?:outlook|prospects?) (?:of|for)\b"),
     ("capacity", "number", r"\bcapacity\b|\bable to produce\b"),
-    ("reserves", "number", r"\breserves?\b"),
+    ("reserves", "number", r"\breserves?\b|\bcoal is left\b"),
     ("resources", "number", r"\b(?:coal )?resources\b"),
     ("depth", "number", r"\bdepth\b|\bhow deep\b"),
     ("area", "number", r"\barea\b|\bhow (?:large|big)\b|\bsquare (?:km|kilomet)"),
@@ -94,7 +105,7 @@ QUANTITIES: tuple[tuple[str, Kind, str], ...] = (
         r"|\bopening (?:year|date)\b|\bhow old\b"),
     ("coal_type", "number", r"\b(?:type|kind|sort|rank) of coal\b|\bcoal type\b|\bwhat coal\b"),
     ("mining_method", "number", r"\bmining method\b|\bhow is\b.*\bmined\b|\blongwall\b"),
-    ("mine_type", "number", r"\bmine type\b|\btype of mine\b|\bkind of mine\b|\bunderground or\b|\bsurface or\b"
+    ("mine_type", "number", r"\bmine type\b|\b(?:type|kind|sort) of mine\b|\bunderground or\b|\bsurface or\b"
         r"|\bopen[- ]?pit or\b"),
     ("owner", "number", r"\bown(?:s|ed|er|ers|ership)?\b|\bparent compan\w+\b|\bbelongs? to\b"),
     ("operator", "number", r"\boperat(?:or|ors|es|ed)\b|\bwho runs\b|\b(?:which|what) company\b|\bwho is behind\b"),
@@ -120,16 +131,18 @@ MINE_TYPES: tuple[tuple[str, str], ...] = (
     ("Refuse", r"\brefuse\b"),
 )
 ORDERS: tuple[tuple[str, str], ...] = (
-    ("lowest_score", r"\b(?:lowest|worst|smallest) (?:fvi )?(?:scores?|viability|outlooks?|prospects?|chance\w*"
+    ("lowest_score", r"\bby risk\b"
+        r"|\b(?:lowest|worst|weakest|smallest) (?:fvi )?(?:scores?|viability|outlooks?|prospects?|chance\w*"
         r"|probabilit\w+)\b"
-        r"|\b(?:riskiest|most at risk|at (?:most |the most |greatest )?risk|least viable|most likely to close"
+        r"|\b(?:riskiest|least secure|most at risk"
+        r"|at (?:most |the most |greatest )?risk|least viable|most likely to close"
         r"|likely to close)\b"),
-    ("highest_score", r"\b(?:highest|best|top) (?:fvi )?(?:scores?|viability|outlooks?|prospects?|chance\w*"
+    ("highest_score", r"\b(?:highest|best|strongest|top) (?:fvi )?(?:scores?|viability|outlooks?|prospects?|chance\w*"
         r"|probabilit\w+)\b"
-        r"|\b(?:safest|most viable|least at risk)\b"),
+        r"|\b(?:safest|most secure|most viable|least at risk)\b"),
     ("employees", r"\b(?:most|largest number of) (?:people|workers|employees)\b"),
-    ("production", r"\b(?:largest|biggest|most productive|produced? (?:the )?most|highest (?:production|output)"
-        r"|by (?:production|output))\b"),
+    ("production", r"\bproducers\b|\b(?:largest|biggest|most productive|produced? (?:the )?most"
+        r"|highest (?:production|output)|by (?:production|output))\b"),
 )  # fmt: skip
 _NUMBERS = {
     "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
@@ -171,7 +184,7 @@ _NOUN = "|".join(pattern for _, pattern in _NOUNS)
 _LISTED = re.compile(rf"\b({_NOUN})\b(?=(?:,? and |, ?| as well as )(?:the |its |their )?({_NOUN})\b)")
 _YEAR = re.compile(r"(?<![\d,.:#])(1[5-9]\d\d|20\d\d|21\d\d)(?![\d,%]*\d|%)\b")
 _DECADES = (
-    (re.compile(r"\b(?:next|coming|another|a|within a|in a) decade\b"), 10),
+    (re.compile(r"\b(?:next|coming|another|a|the|this|within a|in a) decade\b"), 10),
     (re.compile(r"\btwo decades\b"), 20),
 )
 _TOP = re.compile(
@@ -214,7 +227,11 @@ related terms given make makes consider considered proposed mothballed planned w
 id msha gem panel tracker eia lasted lasts long longer ever already yet today tomorrow month monthly night nightly
 year's mine's reported report reports reporting sit begin began start started moved move trending developed
 development developing viably out previous prior reach reached reaches fare fared keeps poor reliable counts able
-another probably left got anything weigh weighs might remaining down
+another probably left got anything weigh weighs might remaining down dig digs dug extract extracts extracted shrink
+shrinks shrinking shrank cut cuts cutting shed lose loses lost losing add adds added hire hired hiring emit emits
+greatest prospect prospects gain gains gave typical replaced producer producers expanding favour favor came come comes
+confident base composed consist consists matter matters continue continues poorly badly well weakest secure
+falling rising hold holds wide width narrow perform performs performed drag drags goes soon
 """
 VOCABULARY = frozenset(_VOCABULARY.split())
 _VOCABULARY_STEMS = frozenset(stem(word) for word in VOCABULARY)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fvi_pipeline.answers.facts_mines import ATTRIBUTES
-from fvi_pipeline.answers.questions import Question, horizon_of
+from fvi_pipeline.answers.questions import OF_MANY, Question, horizon_of
 from fvi_pipeline.answers.words import plain
 
 _BY_YEAR = frozenset({"production", "average_employees", "labor_hours", "productivity"})
@@ -15,6 +15,7 @@ _BY_HORIZON = frozenset({"score", "interval", "reasons", "peers"})
 _FROM_TO = re.compile(r"\d{4}\s*(?:to|until|till|through|-|\u2013)\s*\d{4}|between \d{4} and \d{4}")
 MAXIMUM_CALLS = 24
 _METRIC = re.compile(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b")
+_EMPLOYMENT = re.compile(r"\b(?:employ\w*|jobs|workers|workforce|headcount|miners|people|staff)\b")
 _PASSAGES_WITH = frozenset({"why", "change", "overview"})
 
 
@@ -38,12 +39,10 @@ def calls(question: Question, as_of_year: int | None = None) -> list[Call]:
         return []
     if question.kind == "model":
         return _of_the_model(question)
-    if question.kind == "list" or question.quantity in ("count", "total_production"):
+    if question.kind == "list" or question.quantity in OF_MANY:
         return _of_many(question)
     if not question.mines and (question.company or question.place):
-        if question.quantity == "production":
-            return [Call("total_production", where | _year(question)) for where in _wheres(question)]
-        return []
+        return _of_a_place(question)
     found: list[Call] = []
     for mine in question.mines:
         for asked in _each(question):
@@ -80,8 +79,8 @@ def _of_a_mine(question: Question, mine_id: str, as_of_year: int | None) -> list
         return [
             Call("profile", mine | {"attribute": "place"}),
             *(Call("profile", mine | {"attribute": name}, optional=True) for name in ("status", "owner")),
-            Call("production", mine, optional=True),
-            Call("scores", mine | {"horizon_years": 5}, optional=True),
+            Call("production", mine | _year(question), optional=True),
+            Call("scores", at, optional=True),
         ]
     if quantity == "reasons":
         return [Call("scores", at), Call("reasons", at), Call("peers", at, optional=True)]
@@ -115,9 +114,32 @@ def _of_a_mine(question: Question, mine_id: str, as_of_year: int | None) -> list
     return [Call(str(quantity), mine)]
 
 
+def _of_a_place(question: Question) -> list[Call]:
+    """What is known of the mines of a place or a company together: production and employment, by year."""
+    said = plain(question.text)
+    if question.quantity not in ("production", "average_employees", "change"):
+        return []
+    tool = "total_employees" if _EMPLOYMENT.search(said) else "total_production"
+    years: tuple[int | None, ...] = question.years or (None,)
+    if question.quantity == "change" and len(question.years) < 2:
+        if question.since_year is None and len(question.years) != 1:
+            return []
+        years = (question.years[0], None)
+    return [
+        Call(tool, where | ({} if year is None else {"year": year})) for where in _wheres(question) for year in years
+    ]
+
+
 def _of_many(question: Question) -> list[Call]:
     if question.quantity == "total_production":
         return [Call("total_production", where | _year(question)) for where in _wheres(question)]
+    if question.quantity == "score_summary":
+        at = {"horizon_years": horizon_of(question)}
+        return [Call("score_summary", where | at) for where in _wheres(question)]
+    if question.kind == "list" and question.years:
+        limit = {"limit": question.limit} if question.limit else {}
+        mine_type = {"mine_type": question.mine_type} if question.mine_type else {}
+        return [Call("largest_producers", where | mine_type | limit | _year(question)) for where in _wheres(question)]
     return [_list(question, where) for where in _wheres(question)]
 
 

@@ -52,7 +52,8 @@ _SECRETS = (
 _ADVICE = (
     r"\bshould (?:i|we|one|my|our|a)\b.*\b(?:buy|sell|invest|lend|insure|short|hold|sue|finance|fund)\w*\b"
     r"|\b(?:buy|sell|invest in|short)\b.*\b(?:shares?|stocks?|bonds?)\b|\b(?:share|stock) price\b|\binvestment advice\b"
-    r"|\bgood investment\b|\b(?:best|top|good|which)\b.*\b(?:stocks?|shares?|bonds?)\b|\blegal advice\b"
+    r"|\bgood investment\b|\b(?:safe|wise|risky) to (?:buy|sell|invest|lend|insure|finance|fund)\b"
+    r"|\b(?:best|top|good|which)\b.*\b(?:stocks?|shares?|bonds?)\b|\blegal advice\b"
 )
 # What somebody writes who wants to be obeyed rather than quoted; in questions and in passages alike.
 _ORDERS = re.compile(

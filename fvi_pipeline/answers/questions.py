@@ -18,6 +18,8 @@ from fvi_pipeline.answers.policy import MAXIMUM_QUESTION_CHARACTERS, Refusal, re
 from fvi_pipeline.answers.words import FUNCTION_WORDS, content_stems, plain, tokens
 
 MAXIMUM_MINES = 5
+OF_MANY = frozenset({"count", "total_production", "score_summary"})
+"""Quantities of all mines of a place or a company."""
 _POINTS_BACK = re.compile(
     r"\b(?:it|its|this mine|that mine|the mine|this one|that one|there|the same mine)\b|^(?:and|what about"
     r"|how about|why|also)\b"
@@ -30,15 +32,35 @@ _COMPANY = (
         r"(?=\s+(?:in|at|with|that|which|are|is|have|has|produce|produced|together|still)\b|[?,]|\.?$)",
         re.IGNORECASE,
     ),
+    re.compile(
+        r"\b(?:belong|belongs|belonging|belonged)\s+to\s+(?P<company>[^?,]+?)(?=\s+(?:in|at|with|that|which)\b|[?,]|\.?$)",
+        re.IGNORECASE,
+    ),
     re.compile(r"\b(?:mines|production|output)\s+of\s+(?P<company>[^?,.]+?)(?=\s+(?:in|at|are|is|with|that)\b"
         r"|[?,.]|$)", re.IGNORECASE),
     re.compile(r"\b(?P<company>[A-Z][\w&.-]*(?:\s+[A-Z&][\w&.-]*)*)(?:['’]s|['’])\s+(?:\w+\s+){0,2}mines\b"),
     re.compile(r"\b(?:how much|what)\s+(?:coal\s+)?did\s+(?P<company>[^?,.]+?)\s+(?:produce|mine)\b.*\b(?:total"
         r"|together|altogether)\b", re.IGNORECASE),
 )  # fmt: skip
-_LEADING = re.compile(r"^(?:(?:the|all|coal|list|show|name|give|which|what|are|is|of)\s+)+", re.IGNORECASE)
-_NO_COMPANY = frozenset(
-    ("the", "all", "mines", "they", "it", "there", "coal", "you", "we", "which", "what", "a", "any")
+_LEADING = re.compile(r"^(?:(?:the|all|(?-i:coal)|list|show|name|give|which|what|are|is|of)\s+)+", re.IGNORECASE)
+_NO_COMPANY = frozenset(("the", "all", "mines", "they", "it", "there", "you", "we", "which", "what", "a", "any"))
+
+
+# of which no past state is told: a question for one is not answered with today's
+_AS_KNOWN_NOW = frozenset(
+    (
+        "score",
+        "interval",
+        "index",
+        "peers",
+        "status",
+        "owner",
+        "operator",
+        "reserves",
+        "resources",
+        "capacity",
+        "methane",
+    )
 )
 
 
@@ -125,7 +147,7 @@ def read_question(
     )  # fmt: skip
     question = _resolved(question, named, directory, as_of_year)
     question = _in_context(question, named, said, directory, mine_id, before)
-    return _settled(question, named, text, directory)
+    return _settled(question, named, text, directory, as_of_year)
 
 
 def _without(said: str, names: Sequence[str], places: Sequence[str]) -> str:
@@ -235,9 +257,7 @@ def _in_context(
 ) -> Question:
     """Fill in what the question leaves to the mine it is asked about, or to what was asked before."""
     points_back = bool(_POINTS_BACK.search(said))
-    of_many = (
-        question.kind in ("list", "model") or question.quantity in ("count", "total_production") or question.company
-    )
+    of_many = question.kind in ("list", "model") or question.quantity in OF_MANY or question.company
     if not named and not of_many:
         known = (mine_id,) if mine_id else before.mine_ids if before and (points_back or not question.place) else ()
         mines = tuple(mine for one in known if (mine := directory.mines.get(one)) is not None)
@@ -261,17 +281,35 @@ _NAME_OF_A_MINE = re.compile(r"((?:[A-Z#][\w#.'’&-]*\s+){1,5})(?:[Cc]oal\s+)?(
 _CAPITALS = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][\w'’-]+(?:\s+[A-Z][\w'’-]+)*")
 
 
-def _beginnings(text: str, directory: Directory, question: Question) -> list[str]:
+def _beginnings(text: str, directory: Directory, question: Question) -> list[Named]:
     """Capitalised words that no part of the grammar knows, and that names of mines begin with."""
     found = []
     for match in _CAPITALS.finditer(text):
         own = frozenset(s for s in content_stems(match[0]) if s in question.unexplained)
-        if own and directory.begins(match[0]):
-            found.append(match[0])
+        mines = directory.beginning(core(tokens(match[0]))) if own else []
+        if mines:
+            found.append(Named(match[0], 0, 0, tuple(mines), is_beginning=True))
     return found
 
 
-def _settled(question: Question, named: Sequence[Named], text: str, directory: Directory) -> Question:
+def _begun(question: Question, begun: Named, as_of_year: int | None) -> Question:
+    """A beginning of names means the one mine of them that produces, where there is one; else it is unknown."""
+    past = next((year for year in question.years if as_of_year is None or year <= as_of_year), None)
+    one = _only_one(narrowed(begun.mines, question.place, frozenset()), past)
+    if one is None:
+        return replace(question, unknown=(*question.unknown, begun.text))
+    others = tuple(mine for mine in ordered(begun.mines) if mine != one)
+    return replace(
+        question,
+        mines=(*question.mines, one)[:MAXIMUM_MINES],
+        choices=(*question.choices, (begun, one, others)) if others else question.choices,
+        unexplained=question.unexplained - content_stems(begun.text),
+    )
+
+
+def _settled(
+    question: Question, named: Sequence[Named], text: str, directory: Directory, as_of_year: int | None
+) -> Question:
     """Decide what is left: names that are none, questions about nothing, horizons without a score."""
     if not named and not question.company and question.kind not in ("model",):
         for match in _NAME_OF_A_MINE.finditer(text):
@@ -281,16 +319,21 @@ def _settled(question: Question, named: Sequence[Named], text: str, directory: D
     if question.kind == "list" and question.order is None and grammar.orders_by_something(plain(text)):
         # in an order that the data does not have
         question = replace(question, unexplained=question.unexplained | {"order"})
+    if question.kind == "list" and any(as_of_year is None or year <= as_of_year for year in question.years):
+        if question.status or question.order != "production":
+            # of a past year only what was produced is known of all mines
+            question = replace(question, unexplained=question.unexplained | {"year"})
+    elif question.kind == "list":
+        question = replace(question, years=())
+    if question.quantity in _AS_KNOWN_NOW and as_of_year is not None and any(y < as_of_year for y in question.years):
+        question = replace(question, unexplained=question.unexplained | {"year"})
     if not named and not question.company and question.kind in ("number", "why", "change"):
-        question = replace(question, unknown=(*question.unknown, *_beginnings(text, directory, question)))
+        for begun in _beginnings(text, directory, question):
+            question = _begun(question, begun, as_of_year)
     if question.quantity is None and question.mines:
         question = replace(question, kind="overview" if not question.unexplained else "text")
     about_nothing = not (question.mines or question.unclear or question.unknown or question.place or question.company)
-    if (
-        about_nothing
-        and question.kind not in ("model", "list")
-        and question.quantity not in ("count", "total_production")
-    ):
+    if about_nothing and question.kind not in ("model", "list") and question.quantity not in OF_MANY:
         question = replace(question, kind="text")
     return question
 

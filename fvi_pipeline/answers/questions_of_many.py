@@ -16,6 +16,15 @@ where (%(state)s::text is null or split_part(p.state_province, ' (', 1) = %(stat
     and (%(company)s::text is null or concat_ws(' | ', p.operating_company, p.owners, p.parent_company) ~* %(company)s)
     and (%(scored)s is false or s.fvi_score is not null)
 """
+_PRODUCERS = """
+select mine_id, production_short_tons as tons from silver.silver_mine_metrics
+where split_part(mine_state, ' (', 1) = %(state)s and as_of_year = %(year)s and production_short_tons > 0
+order by 2 desc limit 3
+"""
+_EMPLOYED = """
+select sum(average_employees) as people from silver.silver_mine_metrics
+where split_part(mine_state, ' (', 1) = %(state)s and as_of_year = %(year)s
+"""
 
 
 def lists(warehouse: Warehouse, scored: list[dict[str, Any]]) -> list[Asked]:
@@ -69,7 +78,28 @@ def lists(warehouse: Warehouse, scored: list[dict[str, Any]]) -> list[Asked]:
         asked.append(
             Asked("list", wording.format(country=row["country"]), numbers=(row["mines"],), about="proposed mines")
         )
+    asked += _of_past_years(warehouse, states[4:8])
     asked.append(_champion(warehouse))
+    return asked
+
+
+def _of_past_years(warehouse: Warehouse, states: list[str]) -> list[Asked]:
+    """Producers, employment and the mean score of a state."""
+    asked = []
+    for state, year in zip(states[:2], (2015, 2011), strict=False):
+        rows = warehouse.rows(_PRODUCERS, state=state, year=year)
+        mines, tons = tuple(row["mine_id"] for row in rows), tuple(row["tons"] for row in rows)
+        text = f"What were the top 3 producers in {state} in {year}?"
+        asked.append(Asked("list", text, numbers=tons, mines=mines, about="producers of a past year"))
+    for state in states[2:3]:
+        people = tuple(warehouse.rows(_EMPLOYED, state=state, year=year)[0]["people"] for year in (2010, 2014))
+        text = f"How did employment in {state} change from 2010 to 2014?"
+        asked.append(Asked("change", text, numbers=people, about="employment of a state"))
+    for state in states[3:4]:
+        rows = warehouse.rows(_LIST_ROWS, state=state, country=None, company=None, scored=True)
+        mean = sum(row["fvi_score"] for row in rows) / len(rows)
+        text = f"What is the average score of the mines in {state}?"
+        asked.append(Asked("number", text, numbers=(mean,), about="mean score"))
     return asked
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
+
 from tests.commands import clean_environment, run_fvi
 
 
+@pytest.mark.slow  # a whole run of its own
 def test_files_without_a_panel_give_an_index_and_no_score(simulated, tmp_path) -> None:
     folder = tmp_path / "landing"
     shutil.copytree(simulated[0] / "gem", folder / "gem")

@@ -64,6 +64,7 @@ def warehouse(servers: Servers, home: Path) -> Iterator[OwnWarehouse]:
         yield empty
 
 
+@pytest.mark.slow  # a warehouse of real files for itself
 def test_real_files_pass(warehouse, home, real_landing) -> None:
     warehouse.take_in(real_landing)
     result = night(warehouse.url, home, QUALITY)

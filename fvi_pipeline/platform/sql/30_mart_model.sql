@@ -17,6 +17,10 @@ create index if not exists fvi_scores_as_of_year on mart.fvi_scores (as_of_year,
 comment on table mart.fvi_scores is
     'The champion''s score of every mine of the cohort: 100 x P(production > 0 in as_of_year + horizon_years), and its '
     'interval on the same scale. 0 to 100 means that nothing has been measured for the horizon.';
+comment on column mart.fvi_scores.interval_low is
+    'Lower end of the 90% interval: where the share of mines like this one that still produce in the year may lie in nine '
+    'of ten cases, by the choice of mines that the model was fitted on and by what is peculiar to single years';
+comment on column mart.fvi_scores.interval_high is 'Upper end of the same interval';
 
 create table if not exists mart.score_reasons (
     mine_id text not null,

@@ -51,6 +51,12 @@ MINES = [
         is_scored=False,
     ),
     mine("msha:4700002", "Federal No 2", "West Virginia (Northern)", "Monongalia", former_names=("Blacksville Mine",)),
+    mine("msha:2401747", "Rosebud Mine & Crusher/Conveyo", "Montana", "Rosebud"),
+    mine("msha:3608410", "Rosebud No. 2", last=2000),
+    mine("msha:4608436", "Upper Big Branch Mine-South", "West Virginia (Southern)", "Raleigh", 2010),
+    mine("msha:1518247", "Big Branch", "Kentucky (East)", "Harlan"),
+    mine("msha:4607623", "Raven Mine", "West Virginia (Northern)", "Marion"),
+    mine("msha:3608733", "Ridge", last=2001),
 ]
 
 

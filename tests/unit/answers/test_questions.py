@@ -4,6 +4,7 @@ import pytest
 
 from fvi_pipeline.answers.plans import calls
 from fvi_pipeline.answers.questions import Before, read_question
+from fvi_pipeline.answers.words import sentences_of
 from tests.unit.answers.mines import directory
 
 MINES = directory()
@@ -159,3 +160,62 @@ def test_reading_never_fails():
         "2019 2019",
     ):
         read(text)
+
+
+def test_the_beginning_of_a_name_is_enough_where_one_such_mine_produces():
+    begun = read("Why is the score of Rosebud so low?")
+    assert [m.mine_id for m in begun.mines] == ["msha:2401747"]
+    ((named, _, others),) = begun.choices
+    assert (named.is_beginning, [m.mine_id for m in others]) == (True, ["msha:3608410"])
+    # the longer name goes before the one within it
+    assert [m.mine_id for m in read("What is the status of Upper Big Branch?").mines] == ["msha:4608436"]
+
+
+def test_two_names_side_by_side_are_a_name_that_nobody_has():
+    assert read("Where does Raven Ridge lie?").unknown == ("raven ridge",)
+    assert [m.name for m in read("Compare Raven, Ridge and Bailey in Pennsylvania").mines][:2] == [
+        "Raven Mine",
+        "Ridge",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "called"),
+    [
+        ("Top 5 producers in Wyoming in 2015", [("largest_producers", {"state": "Wyoming", "limit": 5, "year": 2015})]),
+        ("Which mines closed in Wyoming in 2015?", None),
+        ("Average score of mines in Montana", [("score_summary", {"state": "Montana", "horizon_years": 5})]),
+        (
+            "How did employment in Wyoming change from 2010 to 2019?",
+            [("total_employees", {"state": "Wyoming", "year": year}) for year in (2010, 2019)],
+        ),
+        ("Which mines belong to Coal India?", [("list_mines", {"company": "Coal India"})]),
+        ("Rank the Alabama mines by risk over ten years.",
+         [("list_mines", {"state": "Alabama", "order": "lowest_score", "horizon_years": 10})]),
+        ("Is Freedom Mine growing or shrinking?", [("changes", {"mine_id": "msha:3200595"}),
+         ("score_history", {"mine_id": "msha:3200595", "horizon_years": 5})]),
+    ],
+)  # fmt: skip
+def test_questions_of_many_mines_and_of_past_years(text, called):
+    question = read(text)
+    if called is None:  # of a past year only what was produced is known of all mines
+        assert question.unexplained
+    else:
+        assert not question.unexplained
+        assert [(call.tool, call.arguments) for call in calls(question, 2019)] == called
+
+
+def test_wrapped_lines_are_one_sentence_and_items_of_a_list_are_several():
+    text = (  # as a page has it
+        "# Usual\n\nMines of one year share prices, weather and a very great number of\npublisher's habits. "
+        "Of one county, everything.\n- first item\n- second item. - Third item\n| a | table |"
+    )
+    assert sentences_of(text) == [
+        "Usual",
+        "Mines of one year share prices, weather and a very great number of publisher's habits.",
+        "Of one county, everything.",
+        "first item",
+        "second item.",
+        "Third item",
+        "| a | table |",
+    ]
