@@ -1,4 +1,4 @@
-"""The mines by name and place, held in memory: which mines a text names, and which of like names are meant.
+"""The mines by name, held in memory: which mines a text names, and which of like names are meant.
 
 A name leads to every mine that has it, or had it; nothing is chosen here without a reason that can be told. What else
 a question says belongs to `questions`.
@@ -10,7 +10,7 @@ import difflib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -18,28 +18,13 @@ import psycopg
 from fvi_pipeline.answers.fact import Fact, Value
 from fvi_pipeline.answers.grammar import known
 from fvi_pipeline.answers.marts import integer
+from fvi_pipeline.answers.places import Place, Places, fits
 from fvi_pipeline.answers.words import FUNCTION_WORDS, plain, tokens
 
 MAXIMUM_CANDIDATES = 8
 _GENERIC = frozenset({"mine", "mines", "coal", "colliery", "the", "pit", "coalmine"})
 _LONGEST_NAME = 8
 _IDENTIFIER = re.compile(r"\b(msha:\d{7}|gem:M\d{4,5}|M\d{4}|\d{7})\b", re.IGNORECASE)
-_ABBREVIATIONS = {
-    "AL": "Alabama", "AK": "Alaska", "AZ": "Arizona", "AR": "Arkansas", "CO": "Colorado", "IL": "Illinois",
-    "IN": "Indiana", "KS": "Kansas", "KY": "Kentucky", "LA": "Louisiana", "MD": "Maryland", "MO": "Missouri",
-    "MS": "Mississippi", "MT": "Montana", "ND": "North Dakota", "NM": "New Mexico", "OH": "Ohio", "OK": "Oklahoma",
-    "PA": "Pennsylvania", "TN": "Tennessee", "TX": "Texas", "UT": "Utah", "VA": "Virginia", "WA": "Washington",
-    "WV": "West Virginia", "WY": "Wyoming",
-}  # fmt: skip
-_COUNTRY_WORDS = {
-    ("united", "states"): "United States", ("usa",): "United States", ("america",): "United States",
-    ("american",): "United States", ("chinese",): "China", ("indian",): "India", ("australian",): "Australia",
-    ("indonesian",): "Indonesia", ("russian",): "Russia", ("polish",): "Poland", ("german",): "Germany",
-    ("canadian",): "Canada", ("ukrainian",): "Ukraine", ("turkish",): "Türkiye", ("turkey",): "Türkiye",
-    ("south", "african"): "South Africa", ("vietnamese",): "Vietnam", ("colombian",): "Colombia",
-}  # fmt: skip
-_REGIONS = {"eastern": "East", "western": "West", "northern": "North", "southern": "South"}
-_EXCLUDED_PLACES = frozenset({"refuse recovery"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,28 +69,6 @@ class Named:
     """No mine is called so, but these begin so."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where, as a text says it; state is the one of the data, with or without its coal region."""
-
-    country: str | None = None
-    state: str | None = None
-    county: str | None = None
-    spans: tuple[tuple[int, int], ...] = ()
-    states: tuple[tuple[str, int], ...] = ()
-    """Every state that is named, with the place of its first word."""
-
-    def __bool__(self) -> bool:
-        return bool(self.country or self.state or self.county)
-
-    def beside(self, end: int) -> Place:
-        """Of several states the one that stands next behind a name that ends there, else the last before it."""
-        if len({state for state, _ in self.states}) < 2:
-            return self
-        behind = [state for state, start in self.states if start >= end]
-        return replace(self, state=behind[0] if behind else self.states[-1][0])
-
-
 @dataclass
 class Directory:
     """All mines, by name and by identifier; build it with `load_directory`."""
@@ -114,9 +77,7 @@ class Directory:
     _by_name: dict[tuple[str, ...], list[Mine]] = field(default_factory=lambda: defaultdict(list))
     _beginnings: dict[tuple[str, ...], dict[Mine, None]] = field(default_factory=lambda: defaultdict(dict))
     _by_tracker: dict[str, Mine] = field(default_factory=dict)
-    _states: dict[tuple[str, ...], str] = field(default_factory=dict)
-    _countries: dict[tuple[str, ...], str] = field(default_factory=dict)
-    _counties: set[tuple[str, ...]] = field(default_factory=set)
+    places: Places = field(default_factory=Places)
 
     def __post_init__(self) -> None:
         for mine in self.mines.values():
@@ -125,14 +86,7 @@ class Directory:
                 key = core(tokens(name))
                 if key and mine not in self._by_name[key][-1:]:
                     self._by_name[key].append(mine)
-            if mine.country:
-                self._countries[tokens(mine.country)] = mine.country
-            if mine.state and mine.state.casefold() not in _EXCLUDED_PLACES:
-                bare = mine.state.partition(" (")[0].strip()
-                self._states.setdefault(tokens(bare), bare)
-            if mine.county:
-                self._counties.add(tokens(mine.county))
-        self._countries |= _COUNTRY_WORDS
+            self.places.add(mine.country, mine.state, mine.county)
         for key, mines in self._by_name.items():
             for length in range(1, min(len(key), _LONGEST_NAME) + 1):
                 self._beginnings[key[:length]] |= dict.fromkeys(mines)
@@ -205,49 +159,6 @@ class Directory:
             found.append(Named(identifier, start, start + len(part), (mine,) if mine else (), True))
         return found
 
-    def place(self, text: str) -> Place:
-        """The place that a text names, the smallest of each kind."""
-        words = tokens(text)
-        country = state = county = None
-        spans: list[tuple[int, int]] = []
-        states: list[tuple[str, int]] = []
-        start = 0
-        raw = re.findall(r"[A-Z]{2}(?![\w])", text)
-        while start < len(words):
-            step = 1
-            for end in range(min(len(words), start + 4), start, -1):
-                span = words[start:end]
-                beside = end < len(words) and words[end] in ("mine", "colliery")
-                if end < len(words) and words[end] == "county" and span in self._counties:
-                    if words[end + 1 : end + 2] == ("mine",):
-                        continue  # the name of a mine
-                    county, step = " ".join(span).title(), end + 1 - start
-                elif span in self._states and not beside:
-                    state, step = self._states[span], end - start
-                    if start and words[start - 1] in _REGIONS and self._has_region(state, words[start - 1]):
-                        state = f"{state} ({_REGIONS[words[start - 1]]})"
-                        spans.append((start - 1, start))
-                elif span in self._countries and not beside:
-                    country, step = self._countries[span], end - start
-                elif len(span) == 1 and span[0].upper() in raw and span[0].upper() in _ABBREVIATIONS:
-                    state = _ABBREVIATIONS[span[0].upper()]
-                elif span in (("u.s",), ("us",)) and ("US" in text or "U.S" in text):
-                    country = "United States"
-                elif span == ("u", "s") and "U.S" in text:
-                    country, step = "United States", 2
-                else:
-                    continue
-                spans.append((start, start + step))
-                if state is not None and (not states or state != states[-1][0]):
-                    states.append((state, start))
-                break
-            start += step
-        return Place(country, state, county, tuple(spans), tuple(states))
-
-    def _has_region(self, state: str, word: str) -> bool:
-        wanted = f"{state} ({_REGIONS[word]}"
-        return any(mine.state is not None and mine.state.startswith(wanted) for mine in self.mines.values())
-
     def facts(self, name: str) -> list[Fact]:
         """The mines of a name as facts, those that produce first; without one, the mines of the nearest names."""
         named = self.names(name) or self.names(f"{name} mine")
@@ -308,7 +219,7 @@ def narrowed(mines: Sequence[Mine], place: Place, words: frozenset[str]) -> list
     for kind in ("country", "state", "county"):
         wanted = getattr(place, kind)
         if wanted:
-            fitting = [mine for mine in kept if _fits(wanted, getattr(mine, kind))]
+            fitting = [mine for mine in kept if fits(wanted, getattr(mine, kind))]
             # a county that has none of them may be spelt in another way; a state is not
             kept = fitting or (kept if kind == "county" else [])
     if len(kept) > 1:
@@ -322,12 +233,6 @@ inc llc corp corporation co company ltd limited lp llp plc group coal mining ene
 the of sales services enterprises development
 """
 _COMPANY_WORDS = frozenset(_COMPANY_WORDS_TEXT.split())
-
-
-def _fits(wanted: str, own: str | None) -> bool:
-    """Whether a place is the one wanted, or a coal region of it: "Kentucky (East)" lies in Kentucky."""
-    name = (own or "").casefold()
-    return name == wanted.casefold() or name.startswith(f"{wanted.casefold()} (")
 
 
 def _names_company(mine: Mine, words: frozenset[str]) -> bool:

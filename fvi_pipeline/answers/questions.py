@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from fvi_pipeline.answers import grammar
-from fvi_pipeline.answers.directory import Directory, Mine, Named, Place, core, narrowed, ordered
+from fvi_pipeline.answers.directory import Directory, Mine, Named, core, narrowed, ordered
 from fvi_pipeline.answers.grammar import Kind
+from fvi_pipeline.answers.places import Place
 from fvi_pipeline.answers.policy import MAXIMUM_QUESTION_CHARACTERS, Refusal, refusal, refused
 from fvi_pipeline.answers.words import FUNCTION_WORDS, content_stems, plain, tokens
 
@@ -124,7 +125,7 @@ def read_question(
     words = tokens(text)
     if not words:
         return Question(text, "text", None, refusal=refusal("unclear"))
-    place = directory.place(text)
+    place = directory.places.read(text)
     company, company_span = _company(text, words, directory, place)
     taken = [*place.spans, *([company_span] if company_span else [])]
     named = directory.names(text, taken, grammar.VOCABULARY)
@@ -340,7 +341,7 @@ def _settled(
 
 def says_more_than_which(text: str, directory: Directory) -> bool:
     """Whether an answer to "which of them?" is a question of its own: it names a mine, or asks for a quantity."""
-    place = directory.place(text)
+    place = directory.places.read(text)
     return bool(directory.names(text, place.spans, grammar.VOCABULARY) or grammar.quantity(plain(text)))
 
 
