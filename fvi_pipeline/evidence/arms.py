@@ -27,6 +27,8 @@ _MAXIMUM_EF_SEARCH = 1_000
 _MAXIMUM_SCANNED = 200_000
 
 _FACTS = sql.SQL("p.passage_no, p.chunk_id, p.document_id, p.duplicate_group, p.content_sha256")
+_NUMBERED = sql.SQL("select {}, {} from evidence.passages as p where p.passage_no = any(%(numbers)s) and {}")
+_HAS_VECTOR = sql.SQL("exists (select from {} as e where e.embedded_sha256 = p.embedded_sha256)")
 _NEAREST = sql.SQL(
     """
     with nearest as materialized (
@@ -56,9 +58,17 @@ _EXACT = sql.SQL(
 
 
 def by_words(
-    connection: psycopg.Connection, hits: TextHits, allowed: "NDArray[np.int64] | None", only: Filter
+    connection: psycopg.Connection,
+    hits: TextHits,
+    allowed: "NDArray[np.int64] | None",
+    only: Filter,
+    model: EmbeddingModel | None = None,
 ) -> list[Candidate]:
-    """Return the first ARM_DEPTH of what full text found that may be shown, one of each group of near-duplicates."""
+    """Return the first ARM_DEPTH of what full text found that may be shown, one of each group of near-duplicates.
+
+    With a model, each says whether it has a vector of it.
+    """
+    has_vector = sql.SQL("true") if model is None else _HAS_VECTOR.format(model.table)
     if allowed is not None:
         hits = hits.only(allowed)
     depth = ARM_DEPTH + ARM_DEPTH // 4  # near-duplicates go
@@ -66,12 +76,10 @@ def by_words(
         numbers, scores = hits.best(depth)
         by_number = dict(zip(numbers.tolist(), scores.tolist(), strict=True))
         rows = connection.execute(
-            sql.SQL("select {} from evidence.passages as p where p.passage_no = any(%(numbers)s) and {}").format(
-                _FACTS, only.condition
-            ),
+            _NUMBERED.format(_FACTS, has_vector, only.condition),
             {"numbers": numbers.tolist(), **only.values},
         ).fetchall()
-        found = distinct(_candidate(row, by_number[row[0]]) for row in rows)
+        found = distinct(_candidate(row, by_number[row[0]], has_vector=row[-1]) for row in rows)
         if len(found) >= ARM_DEPTH or len(numbers) >= len(hits.passage_nos):
             return found[:ARM_DEPTH]
         depth *= 4
@@ -138,6 +146,6 @@ def _candidates(rows: list[tuple[Any, ...]]) -> list[Candidate]:
     return distinct(_candidate(row, float(row[-1])) for row in rows if row[0] is not None)[:ARM_DEPTH]
 
 
-def _candidate(row: tuple[Any, ...], score: float) -> Candidate:
+def _candidate(row: tuple[Any, ...], score: float, *, has_vector: bool = True) -> Candidate:
     passage_no, chunk_id, document_id, duplicate_group, content_sha256 = row[:5]
-    return Candidate(passage_no, chunk_id, document_id, duplicate_group, content_sha256, score)
+    return Candidate(passage_no, chunk_id, document_id, duplicate_group, content_sha256, score, has_vector)

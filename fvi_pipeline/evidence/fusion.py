@@ -20,6 +20,8 @@ class Candidate:
     duplicate_group: str
     content_sha256: str
     score: float
+    has_vector: bool = True
+    """Whether the arm `vector` could have found it; a fact sheet may wait for its vector."""
 
 
 @dataclass
@@ -49,7 +51,8 @@ def fuse(arms: Mapping[str, Sequence[Candidate]], constant: int = RANK_CONSTANT)
     """Return what the arms `text` and `vector` found, best first.
 
     Of one arm alone the score is its own (BM25, cosine similarity). Of both it is the sum of 1 / (constant + rank),
-    as a share of what a passage gets that is first in both.
+    as a share of what a passage gets that is first in both. Of a passage without a vector the rank by words counts for
+    both: that it waits for its vector says nothing against it.
     """
     hits: dict[str, Hit] = {}
     for arm, candidates in arms.items():
@@ -60,7 +63,8 @@ def fuse(arms: Mapping[str, Sequence[Candidate]], constant: int = RANK_CONSTANT)
                 hit.text_rank, hit.text_score = rank, candidate.score
             else:
                 hit.vector_rank, hit.similarity = rank, candidate.score
-            hit.score += candidate.score if len(arms) == 1 else (constant + 1) / (constant + rank) / len(arms)
+            share = 1 / len(arms) if candidate.has_vector else 1
+            hit.score += candidate.score if len(arms) == 1 else share * (constant + 1) / (constant + rank)
     unique = {id(hit): hit for hit in hits.values()}.values()
     return sorted(unique, key=lambda hit: (-hit.score, hit.candidate.chunk_id))
 

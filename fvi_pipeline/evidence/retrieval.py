@@ -106,9 +106,10 @@ class Searcher:
             if phrased is not None and len(phrased):
                 allowed = phrased if allowed is None else np.intersect1d(allowed, phrased)
             arms: dict[str, Sequence[Candidate]] = {}
+            model = None if vector is None else self._stored_model(connection)
             if mode != "vector":
-                arms["text"] = by_words(connection, search_words(connection, words), allowed, only)
-            if vector is not None and (model := self._stored_model(connection)) is not None:
+                arms["text"] = by_words(connection, search_words(connection, words), allowed, only, model)
+            if vector is not None and model is not None:
                 arms["vector"] = by_vector(connection, model, vector.result(), allowed, only)
             return _with_facts(connection, spread(fuse(arms, self._rank_constant), k, per_document))
 
