@@ -189,6 +189,7 @@ def _print_next(out: Console, connection: psycopg.Connection) -> None:
             "make serve &    # then: curl -s http://127.0.0.1:3000/predict -H 'content-type: application/json' "
             f'-d \'{{"mine_id": "{mine_id}", "horizon_years": 5}}\'',
         ),
+        ("words", f'.venv/bin/fvi ask "Why is {mine_id} at risk?"'),
         (
             "SQL",
             'eval "$(.venv/bin/fvi env)" && psql "$FVI_DATABASE_URL" '

@@ -34,7 +34,9 @@ def test_nothing_is_done_twice_and_sheets_may_wait(connection):
     report = refresh(connection, WORDS, limit=2)
     assert (report.added, report.embedded, report.waiting) == (6, 3, 3)
     # that it waits for its vector says nothing against it
-    assert names(search(connection, "number 4", 1, mode="text")) == ["sheet4"] == names(search(connection, "number 4", 1))
+    assert (
+        names(search(connection, "number 4", 1, mode="text")) == ["sheet4"] == names(search(connection, "number 4", 1))
+    )
     assert search(connection, "number 4", 1)[0].similarity is None
     # the figures of a sheet are words and not meaning: another figure, the same vector
     add(connection, {"sheet0": "Mine number 0 is active.\n\nIt made 99 tons."}, kind="fact_sheet")
