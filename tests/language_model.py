@@ -8,19 +8,17 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import socket
-import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from tests.asgi_server import served
 
 
 @dataclass
@@ -44,6 +42,8 @@ class LanguageModel:
             if "max_tokens" in body or "temperature" in body:
                 return JSONResponse({"error": {"message": "max_tokens is not supported"}}, status_code=400)
             behaviour = "says"
+        if behaviour == "repeats":
+            behaviour = "says"
         if behaviour == "nonsense":
             return Response("<html>not an API</html>", media_type="text/html")
         return StreamingResponse(self._counted(getattr(self, f"_{behaviour}")(body)), media_type="text/event-stream")
@@ -59,8 +59,9 @@ class LanguageModel:
         if not told and body.get("tools"):
             mine = re.search(r"(?:msha|gem):\w+", json.dumps(body["messages"]))
             arguments = json.dumps({"mine_id": mine[0] if mine else "msha:0000000", "horizon_years": 10})
+            repeats = body["model"] == "repeats"  # as llama.cpp's server does
             for part in (arguments[:9], arguments[9:]):
-                function = {"name": "scores" if part == arguments[:9] else None, "arguments": part}
+                function = {"name": "scores" if repeats or part == arguments[:9] else None, "arguments": part}
                 yield _chunk({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}]})
             yield _chunk({}, "tool_calls")
         else:
@@ -119,17 +120,6 @@ def language_model() -> Iterator[LanguageModel]:
     """The server on a free port of loopback until the block ends."""
     model = LanguageModel()
     app = Starlette(routes=[Route("/v1/chat/completions", model.answer, methods=["POST"])])
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        model.url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        try:
-            yield model
-        finally:
-            server.should_exit = server.force_exit = True
-            thread.join(5)
+    with served(app) as url:
+        model.url = f"{url}/v1"
+        yield model

@@ -235,7 +235,9 @@ def _taken(chunk: Any, this: _Round, usage: Usage) -> str | None:
         kept = this.calls.setdefault(part.index, {"id": f"call_{part.index}", "name": "", "arguments": ""})
         kept["id"] = part.id or kept["id"]
         if part.function is not None:
-            kept["name"] = (kept["name"] + (part.function.name or ""))[:64]
+            name = part.function.name or ""
+            if name != kept["name"]:  # llama.cpp's server repeats it with each piece of the arguments
+                kept["name"] = (kept["name"] + name)[:64]
             kept["arguments"] = (kept["arguments"] + (part.function.arguments or ""))[:4_000]
     piece = choice.delta.content
     if piece:

@@ -14,17 +14,21 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
+from starlette.applications import Starlette
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
 
 from fvi_pipeline.answers.generating import Writing
 from fvi_pipeline.answers.generator import OpenAiGenerator
 from fvi_pipeline.answers.service import Answerer, Ask
+from tests.asgi_server import served
 from tests.integration.serving_process import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
@@ -77,6 +81,39 @@ def asked(demo):
     return f"What is the 10-year score of {name}?"
 
 
+@contextmanager
+def chooser(url):
+    """In front of the server: in the first round it has the model call `scores`, which is all that it can call.
+
+    llama.cpp's server streams a call that it is told to make, and refuses to let the model choose.
+    """
+
+    async def chat(request):
+        asked = await request.json()
+        called = any(message["role"] == "tool" for message in asked["messages"])
+        tools = [tool for tool in asked.pop("tools", []) if tool["function"]["name"] == "scores"]
+        asked.pop("tool_choice", None)
+        if tools and not called:
+            asked |= {"tools": tools, "tool_choice": {"type": "function", "function": {"name": "scores"}}}
+        for message in asked["messages"]:
+            message["content"] = message["content"] or ""
+        seen.append((bool(tools and not called), [m["content"] for m in asked["messages"] if m["role"] == "tool"]))
+
+        async def passed_on():
+            async with (
+                httpx.AsyncClient(timeout=120) as client,
+                client.stream("POST", f"{url}/chat/completions", json=asked) as answer,
+            ):
+                async for part in answer.aiter_raw():
+                    yield part
+
+        return StreamingResponse(passed_on(), media_type="text/event-stream")
+
+    seen = []
+    with served(Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])) as own:
+        yield f"{own}/v1", seen
+
+
 async def stream(answerer, question, on_event=lambda event: None):
     found = []
     async with aclosing(answerer.stream(Ask(question))) as events:
@@ -107,6 +144,27 @@ def test_a_small_model_streams_and_is_checked(demo, server, asked):
     for event in events:
         if event.kind == "sentence" and event.data["claim"]:
             assert event.data["supported"] is True or event.data["problems"]
+
+
+def test_a_small_model_calls_a_tool(demo, server, asked):
+    _, url = server
+    with (
+        chooser(url) as (chosen, seen),
+        ConnectionPool(
+            demo.environment["FVI_DATABASE_URL"], min_size=1, kwargs={"autocommit": True}, open=True
+        ) as pool,
+    ):
+        generator = OpenAiGenerator("smollm2", "none", chosen, seconds=280, first_seconds=120)
+        answerer = Answerer(pool.connection, writing=Writing(generator))
+        events = asyncio.run(stream(answerer, asked))
+    end = events[-1].data
+    assert end["usage"]["tool_calls"] == 1
+    assert [forced for forced, _ in seen] == [True, False]
+    # its arguments fitted the tool's schema, so that what it was told is a fact, or that there is none
+    ((_, []), (_, [told])) = seen
+    assert "FVI score" in told or "no mine" in told.lower(), told
+    assert end["mode"] in ("generated", "extractive")
+    assert end["status"] in ("answered", "declined")
 
 
 def test_a_model_that_is_killed_in_mid_answer_ends_in_the_extractive_one(demo, server, asked):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 import time
 import uuid
 from contextlib import contextmanager
@@ -12,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-import uvicorn
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from starlette.applications import Starlette
 from starlette.responses import Response
@@ -28,6 +25,7 @@ from fvi_pipeline.platform.database import connect
 from fvi_pipeline.serving.errors import ServingError
 from fvi_pipeline.serving.feedback import FeedbackRequest, FeedbackStore
 from fvi_pipeline.serving.retention import delete_answers
+from tests.asgi_server import served
 from tests.unit.answers.mines import directory
 
 
@@ -52,16 +50,10 @@ class Collector:
 @pytest.fixture
 def collector():
     running = Collector()
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        running.url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1/traces"
-        app = Starlette(routes=[Route("/v1/traces", running.take, methods=["POST"])])
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
+    app = Starlette(routes=[Route("/v1/traces", running.take, methods=["POST"])])
+    with served(app) as url:
+        running.url = f"{url}/v1/traces"
         yield running
-        server.should_exit = True
-        thread.join(5)
 
 
 def answered(database_url, log, *asks, **more):

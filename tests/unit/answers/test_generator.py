@@ -52,6 +52,12 @@ def test_tools_are_called_and_sentences_come_with_their_references(server):
     assert server.asked[-1]["messages"][0]["content"] == prompt("v1").text
 
 
+def test_a_server_that_repeats_a_tool_s_name_with_each_piece_calls_that_tool(server):
+    server.said = ["The score is 95.8 [{fact}]."]
+    _, _, called = written(server, "repeats")
+    assert called == [("scores", '{"mine_id": "msha:3607230", "horizon_years": 10}')]
+
+
 def test_a_model_that_wants_other_limits_is_asked_with_them(server):
     server.said = ["The score is 95.8 [{fact}]."]
     pieces, _, _ = written(server, "newer")
