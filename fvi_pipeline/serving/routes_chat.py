@@ -15,11 +15,20 @@ from fvi_pipeline.serving.errors import ServingError, StoreUnavailableError
 
 router = APIRouter()
 logger = logging.getLogger(__name__)
+_EVENT = {
+    "type": "object",
+    "description": "One event of the stream",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": ["start", "sentence", "warning", "end", "error"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The events start, sentence (text, citations, supported), warning and, last, end (status, "
         "citations, check); after a failure in mid-answer the last event is error.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": _EVENT}},
     },
     503: {"model": ErrorResponse, "description": "The RAG runner is down"},
 }
