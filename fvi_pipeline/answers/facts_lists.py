@@ -186,32 +186,14 @@ def total_production(
 ) -> list[Fact]:
     """What all mines of a place or an operator of the U.S. panel produced together in a year, by default the newest."""
     asked = _of_the_panel(country, state, county, company, None, year)
-    row = marts.row(
-        f"""
-        select m.as_of_year, count(distinct m.mine_id) as mines, sum(m.production_short_tons)::bigint as total,
-               max(m.known_at) as known_at
-        from silver.silver_mine_metrics as m where {_PANEL} and m.production_short_tons > 0 group by m.as_of_year
-        """,  # noqa: S608 (a condition of ours)
-        asked,
-    )
-    where = _where_of(state, county, company)
+    row, where = _total(marts, "production_short_tons", asked, company)
     if row is None:
         raise NoSuchFactError(f"There is no production of mines{where} for {year or 'any year'} in the data.")
-    return [
-        Fact(
-            f"The {integer(row['mines'])} producing mines{where} produced {integer(row['total'])} short tons in "
-            f"{row['as_of_year']}.",
-            "silver.silver_mine_metrics",
-            _key(asked, company) | {"as_of_year": row["as_of_year"]},
-            (
-                Value("production_short_tons", row["total"], "short tons"),
-                Value("mines", row["mines"], "mines"),
-                Value("year", row["as_of_year"], "year"),
-            ),
-            row["as_of_year"],
-            row["known_at"],
-        )
-    ]
+    text = (
+        f"The {integer(row['mines'])} producing mines{where} produced {integer(row['total'])} short tons in "
+        f"{row['as_of_year']}."
+    )
+    return [_total_fact(text, row, asked, company, Value("production_short_tons", row["total"], "short tons"))]
 
 
 def total_employees(
@@ -225,32 +207,39 @@ def total_employees(
     """How many people all mines of a place or an operator of the U.S. panel employed on average in a year, by
     default the newest."""
     asked = _of_the_panel(country, state, county, company, None, year)
-    row = marts.row(
-        f"""
-        select m.as_of_year, count(distinct m.mine_id) as mines, sum(m.average_employees)::bigint as total,
-               max(m.known_at) as known_at
-        from silver.silver_mine_metrics as m where {_PANEL} and m.average_employees > 0 group by m.as_of_year
-        """,  # noqa: S608 (a condition of ours)
-        asked,
-    )
-    where = _where_of(state, county, company)
+    row, where = _total(marts, "average_employees", asked, company)
     if row is None:
         raise NoSuchFactError(f"There is no employment at mines{where} for {year or 'any year'} in the data.")
-    return [
-        Fact(
-            f"The {integer(row['mines'])} mines{where} with employees employed {integer(row['total'])} people on "
-            f"average in {row['as_of_year']}.",
-            "silver.silver_mine_metrics",
-            _key(asked, company) | {"as_of_year": row["as_of_year"]},
-            (
-                Value("average_employees", row["total"], "people"),
-                Value("mines", row["mines"], "mines"),
-                Value("year", row["as_of_year"], "year"),
-            ),
-            row["as_of_year"],
-            row["known_at"],
-        )
-    ]
+    text = (
+        f"The {integer(row['mines'])} mines{where} with employees employed {integer(row['total'])} people on "
+        f"average in {row['as_of_year']}."
+    )
+    return [_total_fact(text, row, asked, company, Value("average_employees", row["total"], "people"))]
+
+
+def _total(
+    marts: Marts,
+    column: Literal["production_short_tons", "average_employees"],
+    asked: dict[str, Any],
+    company: str | None,
+) -> tuple[dict[str, Any] | None, str]:
+    """The sum of a column over the mines that have some of it, and where they are in words."""
+    row = marts.row(
+        f"""
+        select m.as_of_year, count(distinct m.mine_id) as mines, sum(m.{column})::bigint as total,
+               max(m.known_at) as known_at
+        from silver.silver_mine_metrics as m where {_PANEL} and m.{column} > 0 group by m.as_of_year
+        """,  # noqa: S608 (a condition and columns of ours)
+        asked,
+    )
+    return row, _where_of(asked["state"], asked["county"], company)
+
+
+def _total_fact(text: str, row: dict[str, Any], asked: dict[str, Any], company: str | None, total: Value) -> Fact:
+    year = row["as_of_year"]
+    values = (total, Value("mines", row["mines"], "mines"), Value("year", year, "year"))
+    key = _key(asked, company) | {"as_of_year": year}
+    return Fact(text, "silver.silver_mine_metrics", key, values, year, row["known_at"])
 
 
 def largest_producers(
